@@ -34,6 +34,8 @@ _TURN_SECONDS = 5.0
 must not hang on how much it is.
 """
 _GRACE_SECONDS = 60.0
+_DEAF_SECONDS = 1.0
+"""A look that took longer has waited for the database: nothing was heard meanwhile."""
 _MOST_TOGETHER = 64
 """Inputs after which an embedding says how far it is, at the latest."""
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
@@ -64,12 +66,15 @@ class Attempt:
 
     def guard(self) -> None:
         """Raises LostClaimError or DrainedError; ends a request early where it must make way."""
+        self._hold()
+        if self.is_passed():
+            self.context.child.stop_request()
+
+    def _hold(self) -> None:
         self._lease.check()
         self.context.stop.check()
         if self.context.stop.requested and self.claim.priority > 0:
             raise DrainedError
-        if self.is_passed():
-            self.context.child.stop_request()
 
     def is_passed(self) -> bool:
         """Whether to stop where one can go on later: others' work is to pass, or the trainer stops.
@@ -143,7 +148,7 @@ class Attempt:
         until = time.monotonic() + most
 
         def guard() -> None:
-            self.guard()
+            self._hold()
             if time.monotonic() > until:
                 told = f"the fit took more than {most:g} s, which is HEADSTART_FIT_SECONDS"
                 raise HeadstartError(
@@ -158,13 +163,16 @@ class Attempt:
         That it does once it has read what it reads at once; of several networks, once the first has
         read all. The child, which may be in a loop without end, is killed. Raises weights_invalid.
         """
-        most = self._most_seconds(request)
-        guarded = self.guard
+        most, listens_since = self._most_seconds(request), 0.0
 
         def guard() -> None:
-            guarded()
+            nonlocal listens_since
+            began = time.monotonic()
+            self.guard()
+            if time.monotonic() - began > _DEAF_SECONDS:
+                listens_since = time.monotonic()
             heard = self.context.child.heard
-            if heard is not None and time.monotonic() - heard > most:
+            if heard is not None and time.monotonic() - max(heard, listens_since) > most:
                 raise HeadstartError(
                     "weights_invalid",
                     f"{request['backbone']} gave no answer for {most:g} s, and was ended: it does "

@@ -37,6 +37,10 @@ class DrainedError(Exception):
     """The trainer stops, and what it was doing did not fit the grace."""
 
 
+class MadeWayError(Exception):
+    """Others' work is to pass; what was embedded by then is kept, and the work is queued again."""
+
+
 class Stop:
     """A request to stop: no new work at once, an end to the current work after the grace."""
 

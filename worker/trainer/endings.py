@@ -17,9 +17,9 @@ from app.core.errors import DATABASE_AWAY, HeadstartError
 from app.infra.database import apart
 from app.infra.lanes import APP_KINDS
 from app.infra.repositories import work
-from app.infra.repositories.work import MAX_CRASHES, MAX_ERRORS, Claim
+from app.infra.repositories.work import MAX_CRASHES, MAX_ERRORS, PASSED, Claim
 from app.infra.storage import lasting, lost_key
-from worker.trainer.context import DrainedError
+from worker.trainer.context import DrainedError, MadeWayError
 from worker.trainer.kinds import KINDS, kind_of
 from worker.trainer.tensor_process import ChildCrashedError, EngineCrashedError
 
@@ -50,6 +50,8 @@ def conclude(session: Session, claim: Claim, error: Exception, *, alone: bool = 
     lost = lost_key(error)
     if isinstance(error, DrainedError):
         _retry(session, claim, "its worker was stopped")
+    elif isinstance(error, MadeWayError):
+        _let_pass(session, claim)
     elif lost is not None:
         _miss(session, claim, lost)
     elif isinstance(error, ChildCrashedError):
@@ -73,6 +75,13 @@ def _retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **sp
     """Queue the work again after `delay` seconds, at the cost of `errors=` or `crashes=`."""
     work.give_back(session, claim, delay=delay, **spent)
     kind_of(claim).on_requeue(session, claim, why, quiet=False)
+
+
+def _let_pass(session: Session, claim: Claim) -> None:
+    """Queue the work again behind others'; that it is passed is told once."""
+    told = bool(claim.payload.get(PASSED))
+    work.give_back(session, claim, payload={**claim.payload, PASSED: True})
+    kind_of(claim).on_requeue(session, claim, "others' work is to pass", quiet=told)
 
 
 def _miss(session: Session, claim: Claim, key: str) -> None:

@@ -28,7 +28,7 @@ from app.infra.telemetry import tracing
 from app.infra.telemetry.logs import configure_logs
 from worker.trainer import endings
 from worker.trainer.attempt import Attempt
-from worker.trainer.context import Context, DrainedError, open_context
+from worker.trainer.context import Context, DrainedError, MadeWayError, open_context
 from worker.trainer.idle.chores import Chores
 from worker.trainer.kinds import KINDS, kind_of
 from worker.trainer.lease import Lease
@@ -205,8 +205,8 @@ class Trainer:
                 kind.run(attempt)
         except LostClaimError:
             log.info("claim lost, result discarded")
-        except DrainedError as error:  # it goes on elsewhere: nothing is wrong
-            log.info("attempt drained", reason=error)
+        except (DrainedError, MadeWayError) as error:  # it goes on later: nothing is wrong
+            log.info("attempt put off", reason=repr(error))
             self._record(claim, error)
         except Exception as error:  # a poison row must not end the loop
             expected = isinstance(error, (HeadstartError, ChildCrashedError))

@@ -31,6 +31,8 @@ from app.infra.telemetry import tracing
 _ALL = Lanes()
 _HELD = "held"
 """The state of what a paused job would have done."""
+PASSED = "passed"
+"""In the payload of what others' work has passed: nobody is told again."""
 KEPT_SECONDS = 30 * 86_400.0
 """So long work that has ended stays for people to look into."""
 MAX_ERRORS, MAX_CRASHES, MAX_LOSSES = 3, 3, 20

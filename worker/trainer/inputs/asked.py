@@ -20,6 +20,7 @@ from app.infra.repositories import versions
 from app.infra.storage import scratch
 from worker.formats import models, same_weights
 from worker.trainer.attempt import Attempt
+from worker.trainer.context import MadeWayError
 from worker.trainer.embedding_cache import Segment
 from worker.trainer.inputs.embed_missing import embed, missing, pixels, scope_of, texts
 from worker.trainer.inputs.features import Features, gather
@@ -87,6 +88,8 @@ def _embed_part(
         made = embed(attempt, facts, view=view, scope=scope, examples=todo[start : start + size])
         if made.segment is not None:
             _index(attempt, made.segment)
+        if made.left:
+            raise MadeWayError
         bad |= set(made.faults)
     return bad
 

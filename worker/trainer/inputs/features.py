@@ -11,6 +11,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.core.modalities import IDLE, PRIMARY, TUNED_VIEWS, is_mapped, mapped
 from worker.trainer.attempt import Attempt
+from worker.trainer.context import MadeWayError
 from worker.trainer.embedding_cache import Scope
 from worker.trainer.inputs.embed_missing import embed, missing, scope_of
 from worker.trainer.inputs.job_data import JobData
@@ -196,8 +197,17 @@ class Gatherer:
             self.new += len(segment.sha256s)
             cache = self._attempt.context.cache
             self._attempt.commit(lambda session: cache.index(session, segment))
+        if embedded.left:
+            self._note_passes()
+            raise MadeWayError
         if embedded.faults:
             self.data = self.data.without(set(embedded.faults))
+
+    def _note_passes(self) -> None:
+        """Have the next try know what this one has made for the job."""
+        before = (self._journal.progress.get("embedding") or {}).get("new", 0)
+        self._journal.progress["embedding"] = {"new": before + self.new}
+        self._journal.flush()
 
 
 def _chunks(todo: Sequence[Example]) -> Iterator[list[Example]]:

@@ -32,7 +32,7 @@ class Kind:
     """What the trainer does with one kind of work; all but `run` within the caller's transaction.
 
     `makes_way`: it stops between two batches, or two calls, for what is urgent and, after its turn,
-    for others' work; what is done by then is kept.
+    for others' work; what is done by then is kept. A fit has a bound of its own instead.
     `begin(session, claim)` notes that it runs; False where there is nothing left to run.
     `on_requeue(session, claim, why, quiet=)` says that it waits again, unless that was said.
     `on_crash(session, claim, why)` is asked when its inputs may have killed the tensor process;
@@ -56,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "fine_tune": Kind(
         run=fine_tune.run,
+        makes_way=True,
         begin=fine_tune.begin,
         on_requeue=fine_tune.say_queued,
         on_failure=fine_tune.fail,
@@ -76,7 +77,7 @@ KINDS: Mapping[str, Kind] = {
         begin=request_batches.begin,
         on_failure=requests.fail,
     ),
-    "promote": Kind(run=promote.run, begin=promote.begin, on_failure=promote.fail),
+    "promote": Kind(run=promote.run, makes_way=True, begin=promote.begin, on_failure=promote.fail),
 }
 
 

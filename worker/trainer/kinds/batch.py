@@ -31,6 +31,7 @@ from app.infra.repositories.work import MAX_CRASHES, Claim, LostClaimError
 from app.infra.storage import fetch_manifest, scratch, sha256_of, storage_errors
 from worker.formats import models, same_weights
 from worker.trainer.attempt import Attempt
+from worker.trainer.context import MadeWayError
 from worker.trainer.embedding_cache import Segment
 from worker.trainer.inputs import learned_from
 from worker.trainer.inputs.embed_missing import embed, missing, pixels, scope_of, texts
@@ -43,10 +44,6 @@ _TRIES = 3
 Said = str | list[str]
 """The label of an input, or all of a model that says several."""
 Answers = dict[str, tuple[bytes, Said]]
-
-
-class _MadeWayError(Exception):
-    """Something more urgent came; what was embedded is kept, and the chunk is queued again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +60,10 @@ class BatchChunk:
 
 
 def run(attempt: Attempt) -> None:
-    """Predict the chunk, and commit what came of it under the fence."""
+    """Predict the chunk, and commit what came of it under the fence. Raises MadeWayError."""
     chunk = _chunk_of(attempt)
-    try:
-        with scratch(attempt.staging) as folder:
-            outcome, used = _Prediction(attempt, chunk, folder).outcome()
-    except _MadeWayError:
-        attempt.commit(lambda session: work.give_back(session, attempt.claim))
-        return
+    with scratch(attempt.staging) as folder:
+        outcome, used = _Prediction(attempt, chunk, folder).outcome()
 
     def conclude(session: Session) -> None:
         batches.finish_chunk(session, attempt.claim, outcome)
@@ -187,7 +180,7 @@ class _Prediction:
         if embedded.segment is not None:
             self._keep(embedded.segment)
         if embedded.left:
-            raise _MadeWayError
+            raise MadeWayError
         self._faults |= {
             sha256: Fault(code=error.code, message=error.message)
             for sha256, error in embedded.faults.items()

@@ -18,7 +18,7 @@ from app.core.manifest import Example
 from app.core.modalities import MIRROR, MODALITIES, mapped, pictured
 from app.infra.orm import JobRow
 from app.infra.repositories import jobs, versions, work
-from app.infra.repositories.work import Claim
+from app.infra.repositories.work import PASSED, Claim
 from app.infra.storage import scratch
 from worker.formats import models
 from worker.trainer import depth_auto, tuning
@@ -189,7 +189,8 @@ def begin(session: Session, claim: Claim) -> bool:
         versions.settle_job(session, job)
     if job is None or job.status != "queued":
         return False
-    jobs.advance_job(session, job, "running", quiet=claim.error is not None)
+    told = claim.error is not None or PASSED in claim.payload
+    jobs.advance_job(session, job, "running", quiet=told)
     return True
 
 

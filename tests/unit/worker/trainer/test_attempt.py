@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from app.core.errors import HeadstartError
+from app.infra.orm import WorkRow
 from app.infra.repositories import work
-from tests.worker_kit import Kit, organisation
+from tests.worker_kit import Kit, add_dataset, organisation
 from worker.formats.channel import Message
 from worker.trainer.attempt import Attempt
-from worker.trainer.context import Context
+from worker.trainer.context import Context, MadeWayError
+from worker.trainer.inputs.asked import rows_of
+from worker.trainer.inputs.embed_missing import missing, scope_of
 from worker.trainer.kinds import KINDS
 from worker.trainer.lease import Lease
 
@@ -134,3 +139,50 @@ def test_what_is_read_may_take_longer_the_more_it_is(kit: Kit, context: Context)
 
     assert most("x", 1) < most("x", 9) < most("x", 64) == most("x", 5000)
     assert most("x+y", 64) < most("x+y", 5000)
+
+
+def test_a_database_that_is_away_for_long_does_not_count_as_a_network_that_is_silent(
+    kit: Kit, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.trainer.attempt._GRACE_SECONDS", 0.5)
+    hurried = context.settings.model_copy(update={"embed_seconds": 0.01})
+    trying = attempt(kit, replace(context, settings=hurried), priority=0)
+    trying.engine("x")
+    away: list[float] = []
+
+    def look(_attempt: Attempt) -> bool:
+        if trying.context.child.heard is not None and not away:
+            away.append(1.5)
+            time.sleep(1.5)
+        return False
+
+    monkeypatch.setattr(Attempt, "is_passed", look)
+    assert trying.embed(embedding(tmp_path, 64), lambda _message: None)["done"] == 64
+    assert away
+
+
+def test_what_a_promotion_lacks_is_embedded_turn_by_turn(
+    kit: Kit, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.trainer.attempt._TURN_SECONDS", 0.0)
+    members = [(f"c{i % 2}/{i}", f"c{i % 2}", f"slow {i}".encode()) for i in range(40)]
+    version = add_dataset(kit, members, backbone="x")
+    kit.commit(lambda session: session.execute(delete(WorkRow)))
+    tried = attempt(kit, context, priority=0)
+    organisation(kit, "bolt")
+    kit.commit(lambda session: work.add(session, "embed", organisation_id="bolt", payload={}))
+    examples = tried.examples(version)
+    scope = scope_of(tried.engine("x"), "mirror", "acme")
+    lacking = []
+    for _ in range(2):
+        with pytest.raises(MadeWayError):
+            rows_of(again(tried), tried.engine("x"), ["mirror"], examples)
+        lacking.append(len(missing(tried, scope, examples)))
+    assert lacking == [24, 8]
+    found, kept = rows_of(again(tried), tried.engine("x"), ["mirror"], examples)
+    assert (len(kept), [*found]) == (40, ["mirror"])
+
+
+def again(tried: Attempt) -> Attempt:
+    """Another try at the same claim."""
+    return Attempt(tried.context, tried.claim, tried._lease, makes_way_to=KINDS)

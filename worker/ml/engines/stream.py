@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +19,8 @@ from worker.ml.images.pixel_scale import PixelScale
 
 Vector = NDArray[np.float32]
 Result = tuple[int, Vector | HeadstartError]
+HELD = 64
+"""Blobs that several backbones read one after the other, before others may have their turn."""
 
 
 def embed_stream(
@@ -34,12 +37,13 @@ def embed_stream(
     Every index comes once; vectors come in order, a batch at a time, and so do errors. `blobs` is
     read a few batches ahead; `threads` decode (default: one per core), deep pictures by `scale`.
     Texts are UTF-8. After each batch, whose results are taken by then, `stopped` says whether to go
-    no further; of several backbones together it is not asked. Every vector is finite: of which the
-    network gives other numbers is an error (not_finite). Raises weights_invalid where it gives no
-    others of anything.
+    no further; of several backbones together it is asked when all have read HELD blobs. Every
+    vector is finite: of which the network gives other numbers is an error (not_finite). Raises
+    weights_invalid where it gives no others of anything.
     """
     if isinstance(engine, JointEngine):
-        yield from _of_each(engine, blobs, view=view, threads=threads, scale=scale)
+        asked = Asked(view=view, threads=threads, scale=scale)
+        yield from _of_each(engine, enumerate(blobs), asked, stopped)
         return
     reading, network = reading_of(engine), embedder(engine, view)
     asked = Asked(view=view, threads=threads, scale=scale)
@@ -57,20 +61,27 @@ def embed_stream(
 
 def _of_each(
     engine: JointEngine,
-    blobs: Iterable[bytes],
-    *,
-    view: str,
-    threads: int | None,
-    scale: PixelScale | None,
+    blobs: Iterator[tuple[int, bytes]],
+    asked: Asked,
+    stopped: Callable[[], bool],
 ) -> Iterator[Result]:
-    """The vectors of several backbones side by side; all blobs are held meanwhile."""
-    held = list(blobs)
+    """The vectors of several backbones side by side, of so many blobs at a time as are held."""
+    while held := list(islice(blobs, HELD)):
+        yield from _side_by_side(engine, held, asked)
+        if stopped():
+            return
+
+
+def _side_by_side(
+    engine: JointEngine, held: list[tuple[int, bytes]], asked: Asked
+) -> Iterator[Result]:
+    given = [blob for _, blob in held]
     parts = [
-        dict(embed_stream(part, held, view=view, threads=threads, scale=scale))
+        dict(embed_stream(part, given, view=asked.view, threads=asked.threads, scale=asked.scale))
         for part in engine.parts
     ]
-    for index in range(len(held)):
-        rows = [part[index] for part in parts]
+    for place, (index, _) in enumerate(held):
+        rows = [part[place] for part in parts]
         bad = next((row for row in rows if isinstance(row, HeadstartError)), None)
         yield index, bad or np.concatenate([r for r in rows if not isinstance(r, HeadstartError)])
 

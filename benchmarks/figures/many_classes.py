@@ -5,6 +5,7 @@ Processor time, which a busy machine hardly changes.
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import subprocess
@@ -109,8 +110,11 @@ def _texts(labels: Tensor, classes: int) -> list[str]:
 
 def main() -> None:
     """Every case, or in a process of its own the one that is asked for."""
-    if len(sys.argv) > 1:
-        print(run_case(ManyClasses(**json.loads(sys.argv[1]))))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("case", nargs="?", type=json.loads, help="one case as JSON, to be printed")
+    asked = parser.parse_args().case
+    if asked is not None:
+        print(run_case(ManyClasses(**asked)))
         return
     cases = [ManyClasses(one, *size) for one, sizes in SIZES.items() for size in sizes]
     results = [asdict(case) | {"seconds": measured(case)} for case in cases]

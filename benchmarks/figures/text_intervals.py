@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import random
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -56,12 +58,35 @@ def main() -> None:
         figure="how often test accuracy of texts lies in the stated 95% intervals; percent",
         method=f"sets {', '.join(SETS)}, {len(SEEDS)} nested draws each, `auto` on "
         f"{' and '.join(ENCODERS)} with label names. No shift: examples from train and test "
-        "together, judged by the rest; other file: Hausa's test (small letters, no @user) by "
+        "together, judged by the rest, and forecasts by the same draw with more; other file: "
+        "Hausa's test (small letters, no @user) by "
         "examples of its train; careless: the test texts in small letters without punctuation, "
         f"every tenth word with two letters swapped ({MOST_TESTED} at most)",
         results={kind: told_by_shots(_of(rows, kind)) for kind in ("no shift", *_shifts(rows))}
-        | {f"no shift, {name}": told_by_shots(_of(rows, "no shift", name)) for name in SETS},
+        | {f"no shift, {name}": told_by_shots(_of(rows, "no shift", name)) for name in SETS}
+        | {"forecasts": _forecasts(_of(rows, "no shift"))},
     )
+
+
+def _forecasts(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Of the same draw with twice and four times the examples: whether it was forecast."""
+    later = {(row["set"], row["seed"], row["shots"]): row["true"] for row in rows}
+    found: dict[str, list[tuple[bool, float]]] = defaultdict(list)
+    for row in rows:
+        for told in row["forecasts"]:
+            true = later.get((row["set"], row["seed"], told["per_class"]))
+            if true is not None:
+                held = told["low"] <= true <= told["high"]
+                way = f"{row['shots']} to {told['per_class']:.0f}"
+                found[way].append((held, told["accuracy"] - true))
+    return {
+        way: {
+            "draws": len(some),
+            "held": round(100 * fmean(held for held, _ in some), 1),
+            "too_high_by_points": round(100 * fmean(over for _, over in some), 2),
+        }
+        for way, some in found.items()
+    }
 
 
 def _of(rows: Iterable[Row], kind: str, name: str | None = None) -> list[Row]:
@@ -93,7 +118,8 @@ def _at_home(name: str, whole: TextPart, names: Tensor, seed: int) -> Iterator[R
         if len(chosen) > 1_000:
             return
         made = _fitted(whole, chosen, names)
-        yield _row(name, made, shots, "no shift", _taken(whole, torch.nonzero(rest)[:, 0]))
+        row = _row(name, made, shots, "no shift", _taken(whole, torch.nonzero(rest)[:, 0]))
+        yield row | {"seed": seed, "forecasts": _forecast(made)}
 
 
 def _elsewhere(name: str, data: TextSet, seed: int) -> Iterator[Row]:
@@ -106,6 +132,11 @@ def _elsewhere(name: str, data: TextSet, seed: int) -> Iterator[Row]:
         if name in OTHER_FILES:
             yield _row(name, made, shots, "other file", data.test)
         yield _row(name, made, shots, "careless", _careless(name))
+
+
+def _forecast(made: Fit) -> list[dict[str, float]]:
+    curve = made.advice["learning_curve"]
+    return list(curve["forecast"]) if curve is not None else []
 
 
 def _fitted(part: TextPart, chosen: Tensor, names: Tensor) -> Fit:

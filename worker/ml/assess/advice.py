@@ -85,14 +85,14 @@ class Evidence:
     @property
     def law(self) -> learning_curve.Law | None:
         """From the present."""
-        return learning_curve.law(self.points, self.present)
+        return learning_curve.law(self.points, self.present, self.growth)
 
 
 def advise(evidence: Evidence) -> dict[str, Any]:
     """Everything as JSON; lists are ordered by importance and may be empty."""
     return {
         "learning_curve": learning_curve.as_json(
-            evidence.points, evidence.now, evidence.own, evidence.present
+            evidence.points, evidence.now, evidence.own, evidence.present, evidence.growth
         ),
         "more_of_all": more_of_all(evidence),
         "more_examples": more_examples(evidence),

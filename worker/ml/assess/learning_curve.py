@@ -20,8 +20,8 @@ from worker.ml.assess.intervals import GROWTH, Growth, Z
 from worker.ml.folds import Folds
 from worker.ml.solvers import ridge
 
-EXPONENT, EXPONENT_SPREAD = 0.35, 0.15
-"""What b is over data sets and heads, and its standard deviation (measured)."""
+EXPONENT_SPREAD = 0.15
+"""How far b is from its modality's over data sets and heads, as a standard deviation (measured)."""
 
 FORECAST = (1.5, 2.0, 4.0)
 """Multiples of today's examples a class that are forecast."""
@@ -53,15 +53,16 @@ class Law:
     exponent: float
     level_spread: float
     exponent_spread: float
+    growth: Growth = GROWTH["image"]
 
     def error(self, per_class: float) -> float:
         """The expected share of errors, at most 1."""
-        more = intervals.steps(self.reference, self.reference / per_class)
+        more = self.growth.steps(self.reference, self.reference / per_class)
         return min(1.0, self.level * math.exp(-self.exponent * more))
 
     def fall(self, before: float, after: float) -> tuple[float, float]:
         """Share of the errors that disappears from `before` to `after` examples, and its spread."""
-        ratio = intervals.steps(before, before / after)
+        ratio = self.growth.steps(before, before / after)
         left = math.exp(-self.exponent * ratio)
         return 1 - left, left * ratio * self.exponent_spread
 
@@ -118,7 +119,9 @@ def _hits(gram: Tensor, folds: Folds, trained: Tensor, judged: Tensor) -> int:
     return int((scores.argmax(1) == folds.labels[judged]).sum())
 
 
-def law(points: Sequence[Point], own: Point | None = None) -> Law | None:
+def law(
+    points: Sequence[Point], own: Point | None = None, growth: Growth = GROWTH["image"]
+) -> Law | None:
     """The power law through the points, weighted by their errors' precision; None without points.
 
     A fit of ln error on ln m by least squares, with the prior on the slope. All points judge the
@@ -126,17 +129,18 @@ def law(points: Sequence[Point], own: Point | None = None) -> Law | None:
     where there is one, as the points may be of simpler fits. Their slope is believed all the same.
     """
     if not points:
-        return None if own is None else law([own])
+        return None if own is None else law([own], growth=growth)
     if own is not None:
-        return replace(_through([own]), **_slope(_through(points)))
-    return _through(points)
+        slope = _through(points, growth)
+        return replace(
+            _through([own], growth),
+            exponent=slope.exponent,
+            exponent_spread=slope.exponent_spread,
+        )
+    return _through(points, growth)
 
 
-def _slope(known: Law) -> dict[str, float]:
-    return {"exponent": known.exponent, "exponent_spread": known.exponent_spread}
-
-
-def _through(points: Sequence[Point]) -> Law:
+def _through(points: Sequence[Point], growth: Growth) -> Law:
     """Of one point or more."""
     reference = max(point.per_class for point in points)
     rows = [_logs(point, reference) for point in points]
@@ -146,13 +150,14 @@ def _through(points: Sequence[Point]) -> Law:
     belief = EXPONENT_SPREAD**-2
     spread = sum(weight * (x - mean_x) ** 2 for x, _, weight in rows)
     slope = sum(weight * (x - mean_x) * (y - mean_y) for x, y, weight in rows)
-    exponent = max(0.0, (belief * EXPONENT - slope) / (belief + spread))
+    exponent = max(0.0, (belief * growth.exponent - slope) / (belief + spread))
     return Law(
         level=math.exp(mean_y + exponent * mean_x),
         reference=reference,
         exponent=exponent,
         level_spread=max(weight for _, _, weight in rows) ** -0.5,
         exponent_spread=(belief + spread) ** -0.5,
+        growth=growth,
     )
 
 
@@ -173,14 +178,18 @@ def today(own: Point, now: float, trained: float, growth: Growth = GROWTH["image
 
 
 def as_json(
-    points: Sequence[Point], now: float, own: Point | None = None, present: Point | None = None
+    points: Sequence[Point],
+    now: float,
+    own: Point | None = None,
+    present: Point | None = None,
+    growth: Growth = GROWTH["image"],
 ) -> dict[str, object] | None:
     """Measured points and a forecast beyond `now` examples a class, each with a 95% interval.
 
     The last point is the model's `own`. No forecast is below it, nor below what the model is
     expected to have at `present` (`today`): more examples do no harm.
     """
-    known = law(points, present)
+    known = law(points, present, growth)
     if known is None:
         return None
     by_size = {point.per_class: point for point in (*points, *([own] if own else ()))}
@@ -202,7 +211,7 @@ def _forecast(known: Law, per_class: float, least: float, judged: int) -> dict[s
     """The law's accuracy, or `least`; the interval has the law's spreads and what folds miss."""
     error = known.error(per_class)
     start = min(1.0, known.level)
-    more = intervals.steps(known.reference, known.reference / per_class)
+    more = known.growth.steps(known.reference, known.reference / per_class)
     middle = (judged * start + 2) / (judged + 4)
     level = intervals.variance(middle, judged) * math.exp(-2 * known.exponent * more)
     half = Z * math.sqrt(level + (error * more * known.exponent_spread) ** 2)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.ml.assess import learning_curve
+from worker.ml.assess.intervals import GROWTH
 from worker.ml.assess.learning_curve import Point
 
 
@@ -28,7 +29,7 @@ class TestLaw:
 
     def test_few_judgements_leave_the_expected_exponent(self) -> None:
         found = law_of(0.5, 0.9, [1, 2], judged=6)
-        assert found.exponent == pytest.approx(learning_curve.EXPONENT, abs=0.1)
+        assert found.exponent == pytest.approx(GROWTH["image"].exponent, abs=0.1)
 
     def test_a_curve_that_falls_is_read_as_flat(self) -> None:
         points = [Point(per_class=m, accuracy=a, judged=10**6) for m, a in ((1, 0.9), (8, 0.2))]
@@ -91,7 +92,18 @@ class TestOwnPoint:
     def test_alone_leaves_the_expected_exponent(self) -> None:
         found = learning_curve.law([], Point(per_class=1, accuracy=0.5, judged=10))
         assert found is not None
-        assert found.exponent == pytest.approx(learning_curve.EXPONENT)
+        assert found.exponent == pytest.approx(GROWTH["image"].exponent)
+
+    def test_texts_gain_less_of_more_and_no_faster_from_few(self) -> None:
+        own = Point(per_class=1, accuracy=0.5, judged=10)
+        pictures, texts = learning_curve.law([], own), learning_curve.law([], own, GROWTH["text"])
+        assert pictures is not None
+        assert texts is not None
+        assert texts.exponent == pytest.approx(GROWTH["text"].exponent)
+        assert texts.exponent < pictures.exponent
+        assert texts.fall(1, 2)[0] == pytest.approx(1 - 2**-texts.exponent)
+        assert pictures.fall(1, 2)[0] == pytest.approx(1 - 4**-pictures.exponent)
+        assert texts.error(2) > pictures.error(2)
 
     @given(
         st.floats(0, 1),

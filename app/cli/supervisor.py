@@ -106,7 +106,7 @@ class Supervisor:
 
     def obey_signals(self) -> None:
         """Stop at SIGTERM, SIGHUP and Ctrl-C, from now on; end where one has come before."""
-        for number in _SIGNALS:
+        for number in _heeded():
             signal.signal(number, self._on_signal)
         if _came:
             raise SystemExit(128 + _came[0])
@@ -225,8 +225,14 @@ _came: list[int] = []
 def leave_on_signals() -> None:
     """Until there are children, end at once; also where a shell let us ignore Ctrl-C."""
     _came.clear()
-    for number in _SIGNALS:
+    for number in _heeded():
         signal.signal(number, _leave)
+
+
+def _heeded() -> list[signal.Signals]:
+    """All of them, but for a SIGHUP that `nohup` has us ignore: the terminal may go."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [one for one in _SIGNALS if not (ignored and one is signal.SIGHUP)]
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

@@ -58,6 +58,7 @@ def greeted(started: subprocess.Popen[str]) -> bool:
 
 def test_nothing_outlives_the_supervisor(tmp_path: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else children may ignore it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # so they do below `nohup`
     port, draw = free_port(), random.Random(0)
     for turn in range(times(4, 100)):
         started = up(tmp_path, port)

@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.supervisor import HEALTHY_SECONDS, LONGEST_PAUSE, Child, pause
+from app.cli.supervisor import (
+    HEALTHY_SECONDS,
+    LONGEST_PAUSE,
+    Child,
+    Supervisor,
+    leave_on_signals,
+    pause,
+)
+from app.infra.settings import Settings
 
 SIGNALS = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
 
@@ -59,3 +67,18 @@ def test_a_signal_whose_exception_somebody_caught_ends_it_before_there_are_child
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (128 + number, "caught\n"), ended.stderr
+
+
+@pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL])
+def test_a_terminal_may_go_where_that_is_to_be_ignored(before: signal.Handlers) -> None:
+    former = {one: signal.getsignal(one) for one in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
+    try:
+        signal.signal(signal.SIGHUP, before)
+        leave_on_signals()
+        Supervisor(Settings(), "127.0.0.1", 0).obey_signals()
+        kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert kept == (before is signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGTERM) is not former[signal.SIGTERM]
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)

@@ -70,7 +70,7 @@ class Tensors:
             "embed": lambda: self._embed(request, report),
             "truncated": lambda: self._truncated(request),
             "unread": lambda: self._unread(request),
-            "fit": lambda: self._fit(request, report),
+            "fit": lambda: self._fit_unless_stopped(request, report),
             "tunable": lambda: tuning.check(self._engine(request).spec, request),
             "tuning_seconds": lambda: tuning.seconds(self._engine(request).spec, request),
             "predict": lambda: self._predict(request),
@@ -112,13 +112,20 @@ class Tensors:
             segments.save(Path(request["out"]), np.stack(embedded.vectors))
         return {"rows": embedded.rows, "faults": embedded.faults, "done": embedded.done}
 
+    def _fit_unless_stopped(self, request: Message, report: Report) -> dict[str, Any]:
+        """Only a training that can go on where it got to stops."""
+        try:
+            return self._fit(request, report)
+        except tuning.StoppedError:
+            return {"stopped": True}
+
     def _fit(self, request: Message, report: Report) -> dict[str, Any]:
         began = time.monotonic()
         hyperparameters.check_known(request["method"], request["hyperparameters"])
         engine = self._engine(request)
         spec = engine.spec
         named = self._named(engine, request)
-        tuned = tuning.of(engine, request, report) if request.get("tuning") else None
+        tuned = tuning.of(engine, request, report, self._stopped) if request.get("tuning") else None
         task = Task(
             method=request["method"],
             hyperparameters=request["hyperparameters"],

@@ -42,6 +42,10 @@ Report = Callable[[str, dict[str, Any]], None]
 _SIGNATURE = "signature"
 
 
+class StoppedError(Exception):
+    """The training was asked to stop, and what it goes on from has been kept."""
+
+
 def check(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:
     """Whether a fit on so many `examples` can be made. Raises cut_unavailable, fit_too_large."""
     suffix = _suffix(spec, request)
@@ -93,7 +97,9 @@ def seconds(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:
     return {"seconds": pace.of_fit(request["examples"])}
 
 
-def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
+def of(
+    engine: Engine, request: Mapping[str, Any], report: Report, stopped: Callable[[], bool]
+) -> Tuning:
     """The suffix of the engine's network, and where a former try got to."""
     asked = request["tuning"]
     suffix = tunable(
@@ -107,7 +113,13 @@ def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
         suffix=suffix,
         depth=asked["depth"],
         device=default_device(),
-        keep=Keeper(Path(asked["folder"]), signature, report, seconds=asked["keep_seconds"]),
+        keep=Keeper(
+            Path(asked["folder"]),
+            signature,
+            report,
+            seconds=asked["keep_seconds"],
+            stopped=stopped,
+        ),
         kept=_kept(asked["kept"], signature, report),
         budget=TuningBudget(**asked["budget"]) if asked.get("budget") else None,
     )
@@ -129,15 +141,30 @@ def _suffix(spec: BackboneSpec, asked: Mapping[str, Any]) -> Suffix:
 class Keeper:
     """Writes states into a folder, at most every so many seconds, and tells the parent of each."""
 
-    def __init__(self, folder: Path, signature: str, report: Report, *, seconds: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        signature: str,
+        report: Report,
+        *,
+        seconds: float,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._folder, self._signature, self._report = folder, signature, report
-        self._seconds = seconds
+        self._seconds, self._stopped = seconds, stopped
         self._last, self._number = time.monotonic(), 0
 
     def __call__(self, state: Mapping[str, Tensor]) -> None:
-        """Keep a state, unless one was kept a moment ago."""
-        if time.monotonic() - self._last < self._seconds:
-            return
+        """Keep a state, unless one was kept a moment ago; once it is to stop, any. Raises
+        StoppedError.
+        """
+        stopped = self._stopped()
+        if stopped or time.monotonic() - self._last >= self._seconds:
+            self._write(state)
+        if stopped:
+            raise StoppedError
+
+    def _write(self, state: Mapping[str, Tensor]) -> None:
         self._number += 1
         file = self._folder / f"state-{self._number}.safetensors"
         packed = torch.contiguous_format  # each with its numbers in order, in memory of its own

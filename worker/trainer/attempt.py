@@ -139,16 +139,26 @@ class Attempt:
         told = {**request, "apart": True} if self.claim.crashes else request
         return self.context.child.ask(told, guard=self.guard, on_message=on_message)
 
-    def fit(self, request: Message, on_message: Callable[[Message], None]) -> dict[str, Any]:
-        """The same, given up too when it takes longer than others are to wait for the worker.
+    def fit(
+        self,
+        request: Message,
+        on_message: Callable[[Message], None],
+        *,
+        spent: float = 0.0,
+        gives_way: Callable[[], bool] = lambda: False,
+    ) -> dict[str, Any]:
+        """The same, given up too when it takes longer than others are to wait for the worker, what
+        former tries have `spent` included. It is asked to end early once it `gives_way`.
 
         Raises fit_too_long.
         """
         most = self.context.settings.fit_seconds
-        until = time.monotonic() + most
+        until = time.monotonic() + most - spent
 
         def guard() -> None:
             self._hold()
+            if gives_way():
+                self.context.child.stop_request()
             if time.monotonic() > until:
                 told = f"the fit took more than {most:g} s, which is HEADSTART_FIT_SECONDS"
                 raise HeadstartError(

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Engine
@@ -38,7 +38,14 @@ class DrainedError(Exception):
 
 
 class MadeWayError(Exception):
-    """Others' work is to pass; what was embedded by then is kept, and the work is queued again."""
+    """Others' work is to pass; what was done by then is kept, and the work is queued again.
+
+    `noted` goes into its payload, where the next try finds it.
+    """
+
+    def __init__(self, **noted: Any) -> None:
+        super().__init__(noted)
+        self.noted = noted
 
 
 class Stop:

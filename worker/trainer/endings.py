@@ -9,7 +9,9 @@ damaged is looked for ten times. Being drained is free.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -51,7 +53,7 @@ def conclude(session: Session, claim: Claim, error: Exception, *, alone: bool = 
     if isinstance(error, DrainedError):
         _retry(session, claim, "its worker was stopped")
     elif isinstance(error, MadeWayError):
-        _let_pass(session, claim)
+        _let_pass(session, claim, error.noted)
     elif lost is not None:
         _miss(session, claim, lost)
     elif isinstance(error, ChildCrashedError):
@@ -77,10 +79,10 @@ def _retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **sp
     kind_of(claim).on_requeue(session, claim, why, quiet=False)
 
 
-def _let_pass(session: Session, claim: Claim) -> None:
+def _let_pass(session: Session, claim: Claim, noted: Mapping[str, Any]) -> None:
     """Queue the work again behind others'; that it is passed is told once."""
     told = bool(claim.payload.get(PASSED))
-    work.give_back(session, claim, payload={**claim.payload, PASSED: True})
+    work.give_back(session, claim, payload={**claim.payload, **noted, PASSED: True})
     kind_of(claim).on_requeue(session, claim, "others' work is to pass", quiet=told)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,20 @@ from app.infra import storage_keys
 from app.infra.repositories import work
 from worker.formats.channel import Message
 from worker.trainer.attempt import Attempt
+from worker.trainer.context import MadeWayError
 from worker.trainer.inputs.embed_missing import texts
 from worker.trainer.inputs.job_data import JobData
 from worker.trainer.journal import Journal
 from worker.trainer.tensor_process import EngineFacts
 
+SPENT = "fit_seconds"
+"""In the payload: what the tries that were passed have taken of what a fit may take."""
 _SAMPLE = 32
 """Texts by which a pass is timed, from all over the dataset."""
+_TURN_SECONDS = 30.0
+"""Trained for so long, and for as long as it took to get there, a try lets others' work pass: each
+turn fits the frozen heads anew, which must not be most of what is done.
+"""
 
 
 def check(attempt: Attempt, facts: EngineFacts, data: JobData, depth: Depth) -> None:
@@ -62,10 +70,12 @@ def fit(
 ) -> dict[str, Any]:
     """The fit, from the newest state that any try has stored; its own come into storage.
 
-    `budget` are the seconds that it may take, and those that are spent.
+    `budget` are the seconds that it may take, and those that are spent. At an epoch's end it lets
+    others' work pass: raises MadeWayError.
     """
     newest = max(_keys(attempt), default=None)
     kept = None if newest is None else str(attempt.context.storage.fetch(newest))
+    turn = _Turn(attempt)
 
     def hear(message: Message) -> None:
         if message["type"] == "kept":
@@ -74,6 +84,7 @@ def fit(
         journal.hear(message)
         if message["type"] == "event":
             journal.stage("tuning", done=message["step"], total=message["data"]["steps"])
+            turn.begin()
 
     asked = {
         "depth": depth,
@@ -82,7 +93,40 @@ def fit(
         "keep_seconds": attempt.context.settings.tuning_keep_seconds,
         "budget": budget,
     }
-    return attempt.fit({**request, "tuning": asked}, hear)
+    spent = float(attempt.claim.payload.get(SPENT, 0.0))
+    whole = {**request, "tuning": asked}
+    result = attempt.fit(whole, hear, spent=spent, gives_way=turn.is_over)
+    if "stopped" in result:
+        journal.flush()
+        raise MadeWayError(**{SPENT: round(spent + turn.seconds, 3)})
+    return result
+
+
+class _Turn:
+    """How long a try has trained, and whether others' work is to pass it by now."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._began = time.monotonic()
+        self._tuned_since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Since the fit began."""
+        return time.monotonic() - self._began
+
+    def begin(self) -> None:
+        """An epoch has ended: there is something to go on from."""
+        if self._tuned_since is None:
+            self._tuned_since = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether to stop at the next epoch's end; where the trainer is to, at once."""
+        if self._tuned_since is None:
+            return False
+        least = max(_TURN_SECONDS, self._tuned_since - self._began)
+        has_had_it = time.monotonic() - self._tuned_since >= least
+        return (has_had_it or self._attempt.context.stop.requested) and self._attempt.is_passed()
 
 
 def forget(attempt: Attempt) -> None:

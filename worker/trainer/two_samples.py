@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 from app.core.live.drifting import ALPHA, LEAST_EFFECT, LONGER
 
 Matrix = NDArray[np.float64]
+Pause = Callable[[], None]
+"""Called often, by whose raising a test is given up."""
 PERMUTATIONS = 4999
 _FIRST = 499
 _LARGE = 0.05
+_TOGETHER = 250
+"""Labellings that are looked at between two pauses."""
 _CONSTANT = 1e-9
 NEAREST = 5
 RIDGE = 0.01
@@ -68,8 +72,17 @@ def whitened(rows: Matrix) -> Matrix:
     return apart
 
 
+def no_pause() -> None:
+    """A test that nobody gives up."""
+
+
 def compare(
-    apart: Matrix, sizes: tuple[int, int], seed: int, strata: Sequence[Any] | None = None
+    apart: Matrix,
+    sizes: tuple[int, int],
+    seed: int,
+    strata: Sequence[Any] | None = None,
+    *,
+    pause: Pause = no_pause,
 ) -> TwoSampleTest:
     """The difference of two samples of these sizes, whose distances are `apart` [n, n].
 
@@ -79,11 +92,13 @@ def compare(
     labelling = _Labelling(sizes, seed, strata)
     energies, between = _energies(apart, labelling.own[None])
     own, scale = float(energies[0]), 2 * float(between[0])
-    p = _p_value(labelling, own, lambda masks: _energies(apart, masks)[0])
+    p = _p_value(labelling, own, lambda masks: _energies(apart, masks)[0], pause)
     return TwoSampleTest(p, max(0.0, own) / scale if scale > 0 else 0.0)
 
 
-def compare_means(columns: Matrix, sizes: tuple[int, int], seed: int) -> TwoSampleTest:
+def compare_means(
+    columns: Matrix, sizes: tuple[int, int], seed: int, *, pause: Pause = no_pause
+) -> TwoSampleTest:
     """The difference of the columns' means [n, C], as probabilities of classes: the largest one.
 
     That of label-shift detection by a classifier's answers (Lipton et al. 2018), each column over
@@ -95,18 +110,25 @@ def compare_means(columns: Matrix, sizes: tuple[int, int], seed: int) -> TwoSamp
         return TwoSampleTest(1.0, 0.0)
     scaled = varied / varied.std(0)
     own = float(_largest(scaled, labelling.own[None])[0])
-    p = _p_value(labelling, own, lambda masks: _largest(scaled, masks))
+    p = _p_value(labelling, own, lambda masks: _largest(scaled, masks), pause)
     return TwoSampleTest(p, float(_largest(varied, labelling.own[None])[0]))
 
 
 def _p_value(
-    labelling: _Labelling, own: float, statistic: Callable[[NDArray[np.bool_]], Matrix]
+    labelling: _Labelling,
+    own: float,
+    statistic: Callable[[NDArray[np.bool_]], Matrix],
+    pause: Pause,
 ) -> float:
     """The share of labellings, the own among them, whose statistic is as large."""
     beyond = made = 0
     for count in (_FIRST, PERMUTATIONS - _FIRST):
-        drawn = statistic(labelling.draw(count))
-        beyond, made = beyond + int((drawn >= own - 1e-12).sum()), made + count
+        masks = labelling.draw(count)
+        for start in range(0, count, _TOGETHER):
+            pause()
+            drawn = statistic(masks[start : start + _TOGETHER])
+            beyond += int((drawn >= own - 1e-12).sum())
+        made += count
         if beyond > _FIRST * _LARGE:
             break
     return (1 + beyond) / (1 + made)

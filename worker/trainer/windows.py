@@ -13,7 +13,7 @@ import numpy as np
 
 from app.core.live.drifting import EVIDENT, LEAST_LABELLED, LONGER
 from worker.trainer import two_samples
-from worker.trainer.two_samples import Matrix, TwoSampleTest
+from worker.trainer.two_samples import Matrix, Pause, TwoSampleTest, no_pause
 
 STRANGEST = 5
 
@@ -35,6 +35,8 @@ def window_result(
     window: Sample,
     number: int,
     before: Sequence[Sequence[Mapping[str, Any]]] = (),
+    *,
+    pause: Pause = no_pause,
 ) -> dict[str, Any]:
     """What is different in a window: of the inputs, of the answers, and within classes.
 
@@ -42,8 +44,8 @@ def window_result(
     `before` it only the answers count, with those of every `LONGER`th window.
     """
     apart = two_samples.distances(np.vstack([reference.embeddings, window.embeddings]))
-    tests = _tests(reference, window, apart, number)
-    longer = _longer(reference, window, number, before)
+    tests = _tests(reference, window, apart, number, pause)
+    longer = _longer(reference, window, number, before, pause)
     p, drifted = two_samples.judged(list(tests.values()), longer)
     far = two_samples.strangeness(apart, len(reference))
     order = np.argsort(-far)[:STRANGEST]
@@ -52,36 +54,41 @@ def window_result(
         "p": p,
         **{name: test.told() for name, test in tests.items()},
         "outputs_mean_of_four": longer.told() if longer is not None else None,
-        **told_apart(reference, window, number, drifted=drifted),
+        **told_apart(reference, window, number, drifted=drifted, pause=pause),
         "class_mix": _class_mix(reference, window),
         "strangest": [(int(place), float(far[place])) for place in order],
     }
 
 
 def _tests(
-    reference: Sample, window: Sample, apart: Matrix, number: int
+    reference: Sample, window: Sample, apart: Matrix, number: int, pause: Pause
 ) -> dict[str, TwoSampleTest]:
     """What a window is told by: of inputs and answers the distributions and the means."""
     sizes = (len(reference), len(window))
     rows = np.vstack([reference.embeddings, window.embeddings])
     scores = _scores([*reference.answers, *window.answers])
     return {
-        "inputs": two_samples.compare(apart, sizes, number),
-        "outputs": two_samples.compare(two_samples.distances(scores), sizes, number),
-        "inputs_mean": two_samples.compare(two_samples.whitened(rows), sizes, number),
-        "outputs_mean": two_samples.compare_means(scores, sizes, number),
+        "inputs": two_samples.compare(apart, sizes, number, pause=pause),
+        "outputs": two_samples.compare(two_samples.distances(scores), sizes, number, pause=pause),
+        "inputs_mean": two_samples.compare(two_samples.whitened(rows), sizes, number, pause=pause),
+        "outputs_mean": two_samples.compare_means(scores, sizes, number, pause=pause),
     }
 
 
 def _longer(
-    reference: Sample, window: Sample, number: int, before: Sequence[Sequence[Mapping[str, Any]]]
+    reference: Sample,
+    window: Sample,
+    number: int,
+    before: Sequence[Sequence[Mapping[str, Any]]],
+    pause: Pause,
 ) -> TwoSampleTest | None:
     """The answers of several windows together; None but of every so many, where all are there."""
     if number % LONGER or len(before) < LONGER - 1:
         return None
     answers = [one for former in before for one in former] + [*window.answers]
     sizes = (len(reference), len(answers))
-    return two_samples.compare_means(_scores([*reference.answers, *answers]), sizes, number)
+    columns = _scores([*reference.answers, *answers])
+    return two_samples.compare_means(columns, sizes, number, pause=pause)
 
 
 def _scores(answers: Sequence[Mapping[str, Any]]) -> Matrix:
@@ -98,11 +105,14 @@ def labelled_sizes(reference: Sequence[str | None], window: Sequence[str | None]
     return [sum(label in shared for label in labels) for labels in (reference, window)]
 
 
-def told_apart(reference: Sample, window: Sample, number: int, *, drifted: bool) -> dict[str, Any]:
+def told_apart(
+    reference: Sample, window: Sample, number: int, *, drifted: bool, pause: Pause = no_pause
+) -> dict[str, Any]:
     """Whether inputs of the same class differ, whether classes come as often, and so what a drift
     is; None where audited feedback knows the class of too few.
     """
-    within, mix = _given_class(reference, window, number), _labelled_mix(reference, window, number)
+    within = _given_class(reference, window, number, pause)
+    mix = _labelled_mix(reference, window, number, pause)
     found = None
     if drifted and within is not None and mix is not None:
         found = _change(within["p"] <= EVIDENT, mix["p"] <= EVIDENT)
@@ -115,7 +125,9 @@ def _change(inputs: bool, mix: bool) -> str:
     return "class_mix" if mix else "undecided"
 
 
-def _given_class(reference: Sample, window: Sample, number: int) -> dict[str, Any] | None:
+def _given_class(
+    reference: Sample, window: Sample, number: int, pause: Pause
+) -> dict[str, Any] | None:
     """Whether inputs of the same class differ, permuted within classes: by energy distance, and by
     the whitened mean of what is left of each input without its class's mean. That is taken over
     both samples, and so the same however they are permuted.
@@ -130,8 +142,8 @@ def _given_class(reference: Sample, window: Sample, number: int) -> dict[str, An
     rows = np.vstack([reference.embeddings, window.embeddings])[places]
     sizes = (first, second)
     tests = [
-        two_samples.compare(two_samples.distances(rows), sizes, number, strata),
-        two_samples.compare(two_samples.whitened(_left(rows, strata)), sizes, number, strata),
+        two_samples.compare(apart, sizes, number, strata, pause=pause)
+        for apart in (two_samples.distances(rows), two_samples.whitened(_left(rows, strata)))
     ]
     clearest = min(tests, key=lambda one: one.p)
     p = min(1.0, len(tests) * clearest.p)
@@ -147,14 +159,17 @@ def _left(rows: Matrix, strata: Sequence[str | None]) -> Matrix:
     return left
 
 
-def _labelled_mix(reference: Sample, window: Sample, number: int) -> dict[str, Any] | None:
+def _labelled_mix(
+    reference: Sample, window: Sample, number: int, pause: Pause
+) -> dict[str, Any] | None:
     """Whether classes come as often as they did, by what audited feedback calls the inputs."""
     named = [[one for one in part.labels if one is not None] for part in (reference, window)]
     sizes = (len(named[0]), len(named[1]))
     if min(sizes) < LEAST_LABELLED:
         return None
     classes = sorted({*named[0], *named[1]})
-    found = two_samples.compare_means(_indicators([*named[0], *named[1]], classes), sizes, number)
+    columns = _indicators([*named[0], *named[1]], classes)
+    found = two_samples.compare_means(columns, sizes, number, pause=pause)
     return {**found.told(), "labelled": list(sizes)}
 
 

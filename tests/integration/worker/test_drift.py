@@ -32,6 +32,8 @@ from app.infra.repositories.live import drift, forgetting
 from app.infra.repositories.live.drift import Watched
 from tests.integration.worker.conftest import LIGHT, training
 from tests.worker_kit import Kit, organisation
+from worker.trainer import endings
+from worker.trainer.context import MadeWayError
 from worker.trainer.kinds import drift as kind
 
 OF = Watched(organisation_id="acme", alias="live", model_id="ft:efficientnet_lite0:acme::m1")
@@ -168,8 +170,8 @@ def look_meanwhile(session: Any) -> None:
     drift.add_window(session, OF, {**last, "number": number, "last_id": found[29].id})
 
 
-def look(kit: Kit, meanwhile: Callable[[Any], None] | None = None) -> None:
-    """One look of a trainer, during which something else is committed."""
+def look(kit: Kit, meanwhile: Callable[[Any], None] | None = None, *, passed: bool = False) -> None:
+    """One look of a trainer, during which something else is committed, or others' work comes."""
     claim = kit.commit(
         lambda session: work.claim(session, worker="w", kinds=["drift"], lease_seconds=60)
     )
@@ -179,8 +181,29 @@ def look(kit: Kit, meanwhile: Callable[[Any], None] | None = None) -> None:
             kit.commit(meanwhile)
         kit.commit(step)
 
-    attempt: Any = SimpleNamespace(claim=claim, read=kit.read, commit=commit)
-    kind.run(attempt)
+    attempt: Any = SimpleNamespace(
+        claim=claim, read=kit.read, commit=commit, guard=lambda: None, is_passed=lambda: passed
+    )
+    try:
+        kind.run(attempt)
+    except MadeWayError as error:
+        put_off = error
+        assert claim is not None
+        kit.commit(lambda session: endings.conclude(session, claim, put_off))
+
+
+def test_a_look_is_passed_and_asked_for_once_only(kit: Kit) -> None:
+    random = np.random.default_rng(4)
+    prepare(kit)
+    log(kit, random, 60)
+    look(kit)
+    log(kit, random, 30)
+    look(kit, passed=True)
+    assert windows(kit) == []
+    log(kit, random, 5)
+    assert queued(kit) == 1, "the one that was passed"
+    look(kit)
+    assert [window.number for window in windows(kit)] == [1]
 
 
 @pytest.mark.parametrize("ending", [end_log, begin_another])

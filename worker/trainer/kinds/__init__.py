@@ -69,7 +69,7 @@ KINDS: Mapping[str, Kind] = {
         on_crash=batch.isolate,
         on_failure=batch.fail,
     ),
-    "drift": Kind(run=drift.run),
+    "drift": Kind(run=drift.run, makes_way=True),
     "export": Kind(run=export.run),
     "requests": Kind(
         run=requests.run,

@@ -18,13 +18,17 @@ from app.infra.repositories.live import drift
 from app.infra.repositories.live import log as live_log
 from app.infra.repositories.live.drift import Watched
 from worker.trainer.attempt import Attempt
-from worker.trainer.two_samples import Matrix
+from worker.trainer.context import MadeWayError
+from worker.trainer.two_samples import Matrix, Pause
 from worker.trainer.windows import Sample, labelled_sizes, told_apart, window_result
 
 _LOOKED_BACK = 8
 """Windows of which labels that come late are heeded."""
 _GROWN = 2.0
 """Labels so many times as telling as those before are worth another test."""
+
+
+_Told = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,50 +79,78 @@ def run(attempt: Attempt) -> None:
     if found is None:
         attempt.commit(lambda session: work.finish(session, attempt.claim))
         return
+    pause = _pause(attempt)
+    _heed_late(attempt, of, found, pause)
     sample = None if found.next is None else sample_of(found.next.rows, found.next.labels)
-    result = None if sample is None else _result(found, sample)
-    late = {one.id: _told_late(found, one) for one in found.late}
+    result = None if sample is None else _result(found, sample, pause)
 
     def conclude(session: Session) -> None:
         work.finish(session, attempt.claim)
         log = _current(session, of, alone=True)
         if log is None:
             return
-        if log.id == found.log.id:
-            _relabel(session, of, found, late)
-            if found.next is not None and sample is not None:
-                _write(session, of, found.next, sample, result)
+        if log.id == found.log.id and found.next is not None and sample is not None:
+            _note_labels(session, of, found)
+            _write(session, of, found.next, sample, result)
         session.flush()
         drift.queue(session, of, log.rule)
 
     attempt.commit(conclude)
 
 
-def _result(found: _Look, sample: Sample) -> dict[str, Any] | None:
+def _pause(attempt: Attempt) -> Pause:
+    """What ends a test that others' work is to pass, or whose claim is lost: of the largest windows
+    and references one takes seconds. It is made again as a whole.
+    """
+
+    def pause() -> None:
+        attempt.guard()
+        if attempt.is_passed():
+            raise MadeWayError
+
+    return pause
+
+
+def _heed_late(attempt: Attempt, of: Watched, found: _Look, pause: Pause) -> None:
+    """Test what has labels by now window by window, each kept before the next is tested."""
+    for one in found.late:
+        told = _told_late(found, one, pause)
+
+        def write(session: Session, of_window: str = one.id, told: _Told = told) -> None:
+            log = _current(session, of, alone=True)
+            if log is not None and log.id == found.log.id:
+                _relabel(session, of, found, of_window, told)
+
+        attempt.commit(write)
+
+
+def _result(found: _Look, sample: Sample, pause: Pause) -> dict[str, Any] | None:
     """What a window shows; None of what becomes the reference."""
     if found.known is None or found.next is None:
         return None
-    result = window_result(found.known, sample, found.next.number, found.next.before)
+    asked = found.next
+    result = window_result(found.known, sample, asked.number, asked.before, pause=pause)
     strangest = [_named(found.next.rows[place], far) for place, far in result["strangest"]]
     return {**result, "strangest": strangest}
 
 
-def _told_late(found: _Look, one: _Labelled) -> dict[str, Any]:
+def _told_late(found: _Look, one: _Labelled, pause: Pause) -> _Told:
     assert found.known is not None
-    return told_apart(found.known, one.sample, one.number, drifted=one.drifted)
+    return told_apart(found.known, one.sample, one.number, drifted=one.drifted, pause=pause)
 
 
-def _relabel(
-    session: Session, of: Watched, found: _Look, late: Mapping[str, dict[str, Any]]
-) -> None:
-    """What labels that came later say of the reference and of windows that are there still."""
+def _relabel(session: Session, of: Watched, found: _Look, window_id: str, told: _Told) -> None:
+    """What labels that came later say of the reference and of a window that is there still."""
+    _note_labels(session, of, found)
+    row = drift.window(session, of, window_id)
+    if row is not None:
+        row.result = {**row.result, **told}
+
+
+def _note_labels(session: Session, of: Watched, found: _Look) -> None:
     first = drift.reference(session, of)
     if first is not None and found.known is not None:
         first.labels = list(found.known.labels)
-    for window_id, told in late.items():
-        row = drift.window(session, of, window_id)
-        if row is not None:
-            row.result = {**row.result, **told}
 
 
 def _write(

@@ -62,7 +62,8 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
     if auto is not None:
         depth, features = auto.depth, {**features, **auto.features}
     data = _without_copies(attempt, facts, gatherer.data)
-    _announce(journal, data, features, new=gatherer.new)
+    again = tuning.SPENT in attempt.claim.payload
+    _announce(journal, data, features, new=gatherer.new, again=again)
     others = _others(attempt, facts, data, journal)
     with scratch(attempt.staging) as folder:
         request = _request(attempt, facts, data, features, others=others, folder=folder)
@@ -100,19 +101,23 @@ def _others(attempt: Attempt, facts: EngineFacts, data: JobData, journal: Journa
 
 
 def _announce(
-    journal: Journal, data: JobData, features: Mapping[str, Features], *, new: int
+    journal: Journal, data: JobData, features: Mapping[str, Features], *, new: int, again: bool
 ) -> None:
-    """Say which views are there, and how many of their embeddings were made for this job."""
-    for warning in data.warnings:
+    """Say which views are there, and how many of their embeddings were made for this job; not
+    `again` in a later turn of the same fit.
+    """
+    for warning in () if again else data.warnings:
         journal.say(warning, "warn")
     used = sum(view.passes for view in features.values())
     made = min(used, (journal.progress.get("embedding") or {}).get("new", 0) + new)
     journal.progress["views"] = _pictures(features)
     journal.progress["embedding"] = {"new": made, "cached": used - made}
-    journal.say(
+    told = (
         f"Fitting on {len(data.train)} examples of {len(data.classes)} classes,"
         f" views {', '.join(_pictures(features))}: {made} new backbone passes, {used - made} cached"
     )
+    if not again:
+        journal.say(told)
     journal.stage("fitting", done=0, total=len(data.train))
 
 

@@ -186,7 +186,7 @@ def _is_asked(session: Session, of: Watched, states: Sequence[str]) -> bool:
             WorkRow.state.in_(states),
         )
     )
-    return _payload(of) in list(pending)
+    return any(_payload(of).items() <= one.items() for one in pending)
 
 
 def _ask(session: Session, of: Watched) -> None:

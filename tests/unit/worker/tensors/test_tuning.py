@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from worker.tensors import tuning
@@ -50,3 +51,13 @@ def test_states_are_kept_now_and_then(tmp_path: Path) -> None:
     keeper = tuning.Keeper(tmp_path, "", lambda kind, _data: told.append(kind), seconds=60.0)
     keeper({"x": torch.zeros(2)})
     assert not told
+
+
+def test_who_is_to_stop_keeps_what_it_has_and_stops(tmp_path: Path) -> None:
+    told: list[str] = []
+    keeper = tuning.Keeper(
+        tmp_path, "", lambda kind, _data: told.append(kind), seconds=60.0, stopped=lambda: True
+    )
+    with pytest.raises(tuning.StoppedError):
+        keeper({"x": torch.zeros(2)})
+    assert told == ["kept"]

@@ -128,3 +128,19 @@ def test_what_is_tested_together_has_the_level_that_its_windows_have_kept() -> N
     assert two_samples.judged(quiet, told(1.001 * kept))[1] is False
     spent = LONGER * 4 * each + kept
     assert spent == pytest.approx(LONGER * ALPHA), "four windows spend no more than their level"
+
+
+def test_a_test_can_be_given_up_before_all_is_permuted() -> None:
+    rows = np.vstack([np.zeros((40, 3)), np.ones((30, 3))]) + np.eye(70, 3)
+    asked: list[None] = []
+
+    def pause() -> None:
+        asked.append(None)
+        if len(asked) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        two_samples.compare(two_samples.distances(rows), SIZES, 0, pause=pause)
+    asked.clear()
+    with pytest.raises(InterruptedError):
+        two_samples.compare_means(rows, SIZES, 0, pause=pause)

@@ -43,42 +43,53 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
     if "shadow" in body.model_fields_set:
         values["shadow"] = _shadow(services, organisation_id, own, body.shadow)
     ends = "prediction_log" in body.model_fields_set and body.prediction_log is None
-    if ends and not values:
-        return _without_log(services, caller, name)
+    before = _shortened(services, organisation_id, name, own=own, values=values) if ends else None
     with writing(services) as session:
         row = aliases.find(session, organisation_id=organisation_id, name=name, lock=True)
-        if row.model_id != own.id:
-            raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
+        _check_still(row, own, values)
         aliases.hold(session, _named(values), organisation_id=organisation_id)
         _set(row, values)
         _set_log(row, body)
-        told, move_id = _recorded(session, row, caller)
-    return _without_log(services, caller, name, move_id) if ends else told
-
-
-def _without_log(services: Services, caller: Identity, name: str, move_id: str = "") -> Alias:
-    """End the alias's log, whatever model it points to by then; `move_id`: what its history has of
-    the same request.
-    """
-    organisation_id = caller.organisation_id
-    before = erasure.shorten_log(services.sessions, organisation_id=organisation_id, alias=name)
-    with writing(services) as session:
-        row = aliases.find(session, organisation_id=organisation_id, name=name, lock=True)
-        _end_log(session, row, before)
-        told, _ = _recorded(session, row, caller, move_id)
-    deleting.finish(services, organisation_id)
+        if before is not None:
+            _end_log(session, row, before)
+        told = _recorded(session, row, caller)
+    if before is not None:
+        deleting.finish(services, organisation_id)
     return told
 
 
-def _recorded(
-    session: Session, row: AliasRow, caller: Identity, move_id: str = ""
-) -> tuple[Alias, str]:
-    """The alias as it is now, which its history has, and that line's id."""
+def _shortened(
+    services: Services,
+    organisation_id: str,
+    name: str,
+    *,
+    own: ResolvedModel,
+    values: dict[str, Any],
+) -> Shortened:
+    """Most of the log gone before the one commit that ends it and sets the rest, so that whoever is
+    told to try again finds nothing done by halves.
+    """
+    with reading(services.sessions) as session:
+        row = aliases.find(session, organisation_id=organisation_id, name=name)
+        _check_still(row, own, values)
+    return erasure.shorten_log(services.sessions, organisation_id=organisation_id, alias=name)
+
+
+def _check_still(row: AliasRow, own: ResolvedModel, values: dict[str, Any]) -> None:
+    """Raises in_flight where other models were checked against one that the alias has left; its
+    log ends whatever it means.
+    """
+    if values and row.model_id != own.id:
+        raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
+
+
+def _recorded(session: Session, row: AliasRow, caller: Identity) -> Alias:
+    """The alias as it is now, which its history has."""
     move = Move(cause="traffic", actor=caller.key_id, evidence=_told(row))
-    move_id = moves.record(session, organisation_id=row.organisation_id, alias=row.name, move=move,
-                           models=(row.model_id, row.model_id), move_id=move_id)  # fmt: skip
+    moves.record(session, organisation_id=row.organisation_id, alias=row.name, move=move,
+                 models=(row.model_id, row.model_id))  # fmt: skip
     session.flush()
-    return alias_of(row), move_id
+    return alias_of(row)
 
 
 def _set_log(row: AliasRow, body: AliasChange) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from app.core.errors import HeadstartError
 from app.core.image_formats.dicom import picture_alone
 from app.core.live.vectors import unpacked
 from app.feedback import recording
@@ -253,6 +254,27 @@ def test_a_long_log_goes_some_at_a_time(
             service.services.storage.fetch(str(key))
     if way == "alias":
         client.put(f"/v1/aliases/{ALIAS}", json={"model": model}).raise_for_status()
+
+
+def test_traffic_and_the_end_of_a_log_are_one_commit(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch_on(client)
+    whole = {"shadow": None, "split": [], "prediction_log": None}
+    before = client.get(f"/v1/aliases/{ALIAS}/history").json()["data"]
+
+    def busy(*_: Any) -> None:
+        raise HeadstartError("database_busy", "others write", retry_after=1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.models.traffic._end_log", busy)
+        refused = client.patch(f"/v1/aliases/{ALIAS}", json=whole)
+    assert (refused.status_code, refused.json()["code"]) == (503, "database_busy")
+    assert client.get(f"/v1/aliases/{ALIAS}/history").json()["data"] == before
+    assert client.get(f"/v1/aliases/{ALIAS}").json()["prediction_log"] is not None
+    client.patch(f"/v1/aliases/{ALIAS}", json=whole).raise_for_status()
+    assert len(client.get(f"/v1/aliases/{ALIAS}/history").json()["data"]) == len(before) + 1
+    assert client.get(f"/v1/aliases/{ALIAS}").json()["prediction_log"] is None
 
 
 def test_what_is_answered_is_in_the_usage_records(

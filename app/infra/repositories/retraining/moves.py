@@ -61,13 +61,10 @@ def record(
     alias: str,
     move: Move,
     models: tuple[str | None, str | None],
-    move_id: str = "",
 ) -> str:
-    """Add a line: from which model to which; its id. The line of a request that goes on, by its id,
-    says what has come of it by now.
-    """
+    """Add a line: from which model to which; its id."""
     row = AliasMoveRow(
-        id=move_id or new_id("move_"),
+        id=new_id("move_"),
         organisation_id=organisation_id,
         alias=alias,
         cause=move.cause,
@@ -79,10 +76,6 @@ def record(
         evidence=move.evidence or _known(session, models[1], organisation_id),
         created_at=now(session),
     )
-    return session.merge(row).id if move_id else _added(session, row)
-
-
-def _added(session: Session, row: AliasMoveRow) -> str:
     session.add(row)
     return row.id
 

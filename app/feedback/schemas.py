@@ -148,7 +148,10 @@ class Feedback(BaseModel):
     predicted: PredictedAnswer
     label: str | None
     labels: list[str] | None
-    correct: bool | None = Field(description="Whether the answer was right, as far as it tells.")
+    correct: bool | None = Field(
+        description="Whether the answer was right, as far as it tells: `unknown` is, of an input of "
+        "no class or of one that the model does not have."
+    )
     unknown: bool
     audited: bool
     content: bool = Field(description="The input is kept, so that a dataset can have it.")
@@ -181,6 +184,7 @@ class LiveAccuracy(BaseModel):
                     "accuracy": {"value": 0.94, "low": 0.875, "high": 0.972},
                     "audited": 100,
                     "correct": 94,
+                    "abstained": 2,
                     "per_class": [
                         {
                             "label": "WBC",
@@ -201,6 +205,11 @@ class LiveAccuracy(BaseModel):
     accuracy: Interval
     audited: int = Field(description="Inputs with audited feedback that tells right from wrong.")
     correct: int
+    abstained: int = Field(
+        0,
+        description="Of those inputs the ones of the model's own classes that it called `unknown`: "
+        "none of them is correct, and `correct` of the others says how good its answers are.",
+    )
     per_class: list[ClassRecall] = Field(description="By the right label.")
     volunteered: int = Field(description="Feedback that no draw asked for; it is not counted.")
     basis: str = Field(description="What the figure is of, in words.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.class_figures import wilson
 from app.core.held_out import ClassShare
-from app.core.live.quality import said_right
+from app.core.live.quality import abstained, said_right
 from app.feedback.schemas import (
     ClassRecall,
     Feedback,
@@ -108,15 +108,17 @@ def accuracy_of(
     said = [(row, said_right(row.answer, told_of(row))) for row in rows]
     judged = [(row, right) for row, right in said if right is not None]
     right_ones = sum(right for _, right in judged)
+    unanswered = sum(abstained(row.answer, told_of(row)) for row, _ in judged)
     return LiveAccuracy(
         model=model,
         alias=alias or None,
         accuracy=interval(right_ones, len(judged), alone=_alone(judged)),
         audited=len(judged),
         correct=right_ones,
+        abstained=unanswered,
         per_class=_recalls(judged),
         volunteered=volunteered,
-        basis=_basis(len(judged), volunteered),
+        basis=_basis(len(judged), unanswered, volunteered),
     )
 
 
@@ -140,8 +142,11 @@ def _recalls(judged: Sequence[tuple[FeedbackRow, bool]]) -> list[ClassRecall]:
     ]
 
 
-def _basis(audited: int, volunteered: int) -> str:
+def _basis(audited: int, unanswered: int, volunteered: int) -> str:
     aside = f"{volunteered} volunteered ones are not counted: people report errors"
     if not audited:
         return f"no audited feedback yet: label what GET …/audit draws; {aside}"
-    return f"{audited} audited inputs, drawn at random as their callers say; {aside}"
+    told = f"{audited} audited inputs, drawn at random as their callers say"
+    if unanswered:
+        told += f", of which {unanswered} of its classes were answered unknown, which is not right"
+    return f"{told}; {aside}"

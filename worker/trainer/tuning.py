@@ -75,7 +75,7 @@ def fit(
     """
     newest = max(_keys(attempt), default=None)
     kept = None if newest is None else str(attempt.context.storage.fetch(newest))
-    turn = _Turn(attempt)
+    turn = _TuningTurn(attempt)
 
     def hear(message: Message) -> None:
         if message["type"] == "kept":
@@ -102,7 +102,7 @@ def fit(
     return result
 
 
-class _Turn:
+class _TuningTurn:
     """How long a try has trained, and whether others' work is to pass it by now."""
 
     def __init__(self, attempt: Attempt) -> None:

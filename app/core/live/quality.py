@@ -14,17 +14,34 @@ _BETS = 20
 def said_right(answer: Mapping[str, Any], told: Mapping[str, Any]) -> bool | None:
     """Whether an answer is what feedback says; None where the feedback does not tell.
 
-    `told` has `label`, `labels`, `correct` and `unknown`. An input of no class was answered rightly
-    by a model that called it unknown, or that said no label.
+    `told` has `label`, `labels`, `correct` and `unknown`. An input of no class, or of one that the
+    model does not have, was answered rightly by a model that called it unknown, or that said no
+    label; one of its classes was not, however near it was to the right one.
     """
     if told["labels"] is not None:
         return set(answer.get("labels", [])) == set(told["labels"])
     if told["label"] is not None:
-        return told["correct"] is not False and bool(answer["label"] == told["label"])
+        return told["correct"] is not False and _is_meant(answer, told["label"])
     if told["unknown"]:
         return not answer["labels"] if "labels" in answer else bool(answer.get("unknown"))
     correct: bool | None = told["correct"]
     return correct
+
+
+def _is_meant(answer: Mapping[str, Any], label: str) -> bool:
+    """Whether the answer says the label, or that the input is of none where it is new."""
+    if answer.get("unknown"):
+        return label not in answer["scores"]
+    return bool(answer["label"] == label)
+
+
+def abstained(answer: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether the model called unknown what feedback says is of one of its classes."""
+    return (
+        told["label"] is not None
+        and bool(answer.get("unknown"))
+        and told["label"] in answer["scores"]
+    )
 
 
 def evidence_below(right: Sequence[bool], least: float) -> float:

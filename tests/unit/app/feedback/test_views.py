@@ -44,3 +44,13 @@ def test_what_has_no_hash_is_an_input_of_its_own() -> None:
 def test_all_audited_inputs_are_counted() -> None:
     told = accuracy_of(rows(["a" * 64] * 5, 2), model="m", alias="a", volunteered=1)
     assert (told.audited, told.correct, told.accuracy.value) == (5, 3, 0.6)
+
+
+def test_abstentions_have_a_figure_of_their_own_and_are_not_right() -> None:
+    given = rows(["a" * 64, "b" * 64, "c" * 64])
+    for row, label in zip(given, ["a", "new", "a"], strict=True):
+        row.answer, row.label = {**row.answer, "unknown": True}, label
+    given[2].answer = {**given[2].answer, "unknown": False}
+    told = accuracy_of(given, model="m", alias="a", volunteered=0)
+    assert (told.audited, told.correct, told.abstained) == (3, 2, 1)
+    assert "1 of its classes were answered unknown" in told.basis

@@ -13,6 +13,7 @@ from app.core.live.quality import ENOUGH, evidence_below, said_right
 
 NOTHING: dict[str, Any] = {"label": None, "labels": None, "correct": None, "unknown": False}
 ONE = {"label": "a", "unknown": False}
+UNKNOWN = ONE | {"unknown": True, "scores": {"a": 0.6, "b": 0.4}}
 SEVERAL = {"label": "a", "labels": ["a", "b"], "unknown": False}
 
 
@@ -25,8 +26,12 @@ SEVERAL = {"label": "a", "labels": ["a", "b"], "unknown": False}
         (ONE, {"correct": True}, True),
         (ONE, {"unknown": True}, False),
         (ONE | {"unknown": True}, {"unknown": True}, True),
-        (ONE | {"unknown": True}, {"label": "a"}, True),
-        (ONE | {"unknown": True}, {"label": "a", "correct": False}, False),
+        (UNKNOWN, {"label": "a"}, False),
+        (UNKNOWN, {"label": "b"}, False),
+        (UNKNOWN, {"label": "new"}, True),
+        (UNKNOWN, {"label": "new", "correct": False}, False),
+        (ONE, {"label": "new"}, False),
+        (UNKNOWN, {"label": "a", "correct": False}, False),
         (SEVERAL, {"labels": ["b", "a"]}, True),
         (SEVERAL, {"labels": ["a"]}, False),
         (SEVERAL, {"labels": []}, False),

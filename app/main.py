@@ -52,6 +52,7 @@ from app.http.network import cors
 from app.http.rates import Rates
 from app.http.resolver import Resolver
 from app.http.waiting import Waiting, let_go_on_signals
+from app.infra import weights
 from app.infra.database import make_sessions, open_engine
 from app.infra.inference_statistics import InferenceStatistics
 from app.infra.orm import HookRow
@@ -237,6 +238,7 @@ async def metered(held: Services) -> AsyncIterator[None]:
 def open_services(settings: Settings) -> Services:
     """Connect to everything that the settings name."""
     make_folder(settings.data_dir)
+    weights.tell_absent_folder(settings)
     engine = open_engine(settings.database)
     sessions = make_sessions(engine)
     storage, predictor = open_storage(settings), open_predictor(settings)

@@ -26,6 +26,7 @@ from app.cli.sealed import sealed
 from app.cli.serve import serve
 from app.cli.supervisor import Supervisor, leave_on_signals
 from app.core.errors import HeadstartError
+from app.infra import weights
 from app.infra.database import is_damaged, translate
 
 _FURTHER = 20
@@ -56,9 +57,8 @@ def up(
     settings = settings_of(data_dir)
     with only_one(settings.data_dir) as lock:
         console.print(f"Preparing {settings.data_dir}")
-        if settings.weights_dir is not None and not settings.weights_dir.is_dir():
-            told = f"HEADSTART_WEIGHTS_DIR names {settings.weights_dir}, which is not there (yet):"
-            console.print(told, "only the backbones of the package can be used")
+        if (told := weights.absent_folder(settings)) is not None:
+            console.print(told)
         supervisor = prepared(settings, host=host, port=port, lock=lock)
         supervisor.obey_signals()
         console.print("The data folder is up to date; the predictor and the app start")

@@ -149,8 +149,8 @@ class Feedback(BaseModel):
     label: str | None
     labels: list[str] | None
     correct: bool | None = Field(
-        description="Whether the answer was right, as far as it tells: `unknown` is, of an input of "
-        "no class or of one that the model does not have."
+        description="Whether the answer was right, as far as it tells: `unknown` is, of an input "
+        "of no class or of one that the model does not have."
     )
     unknown: bool
     audited: bool

@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import structlog
+
 from app.core.backbones import (
     BACKBONES,
     JOINT,
@@ -36,7 +38,9 @@ from app.infra.found_backbones import (
     whole,
 )
 from app.infra.found_backbones.side_file import side_file
-from app.infra.settings import load_settings
+from app.infra.settings import Settings, load_settings
+
+log = structlog.get_logger(__name__)
 
 SUFFIXES = (".safetensors", ".pth")
 _REFUSED = ".refused"
@@ -361,3 +365,17 @@ def _digest(file: Path) -> str:
 def _sha256(path: Path, _mtime: int, _size: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def absent_folder(settings: Settings) -> str | None:
+    """What to say where the folder of further weights is named and not there; it may come yet."""
+    if settings.weights_dir is None or settings.weights_dir.is_dir():
+        return None
+    told = f"HEADSTART_WEIGHTS_DIR names {settings.weights_dir}, which is not there (yet)"
+    return f"{told}: only the backbones of the package can be used"
+
+
+def tell_absent_folder(settings: Settings) -> None:
+    """Log it, as each process does that reads weights."""
+    if (told := absent_folder(settings)) is not None:
+        log.warning(told)

@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from app.core.errors import HeadstartError
 from app.core.messages import Target
+from app.infra import weights
 from app.infra.auto_backbone import listed_backbones
 from app.infra.settings import Settings, settings_or_exit
 from app.infra.storage import open_storage, staging, tidy
@@ -66,6 +67,7 @@ class Predictor:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        weights.tell_absent_folder(settings)
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="load")
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None

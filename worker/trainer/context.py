@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import DATABASE_AWAY, HeadstartError
 from app.core.ids import new_id
+from app.infra import weights
 from app.infra.database import Sessions, make_sessions, open_engine, reading, transaction
 from app.infra.queue import Doorbell, open_doorbell
 from app.infra.repositories.usage.tally import UsageTally
@@ -147,6 +148,7 @@ def _in_transaction(sessions: Sessions, step: Callable[[Session], T]) -> T:
 def open_context(settings: Settings, *, child: str = "worker.tensors") -> Context:
     """Connect to everything that the settings name; `child` is the tensor process's module."""
     make_folder(settings.data_dir)
+    weights.tell_absent_folder(settings)
     engine = open_engine(settings.database)
     sessions = make_sessions(engine)
     storage = open_storage(settings)

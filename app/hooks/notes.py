@@ -17,6 +17,7 @@ from app.http.dependencies import Services
 from app.infra.orm import AliasRow, DatasetVersionRow, HookRow, ModelRow
 from app.infra.repositories import datasets, needs, versions
 from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.retraining import moves
 from app.uploads import blobs
 
 
@@ -44,6 +45,14 @@ def _of_alias(session: Session, hook: HookRow, found: DatasetSnapshot) -> Iterat
         yield (
             f"{hook.alias} means a model of another kind ({theirs}) than the dataset's "
             f"({', '.join(ours)}): no model of this hook can take its place"
+        )
+    if hook.enabled and moves.is_taken_away(
+        session, organisation_id=hook.organisation_id, alias=hook.alias, since=0.0
+    ):
+        yield (
+            f"{hook.alias} was deleted: the next trigger makes it anew, of a model that passes the "
+            "gate's floors; disable the hook, or have it name another alias, where it is to stay "
+            "deleted"
         )
     watched = alias is not None and alias.prediction_log is not None
     if any(one["type"] == "drift" for one in hook.triggers) and not watched:

@@ -66,13 +66,24 @@ def test_a_run_does_not_bring_it_back(
     assert reached(client, trigger(client, made), "running")["job"]
 
 
+def _said_deleted(client: httpx.Client, made: dict[str, Any]) -> bool:
+    notes = client.get(f"/v1/hooks/{made['id']}").json()["notes"]
+    return any("was deleted: the next trigger makes it anew" in one for one in notes)
+
+
 def test_an_alias_that_was_deleted_before_the_trigger_is_made(
     service: Service, client: httpx.Client, hook: Make, tmp_path: Path
 ) -> None:
     first = new_model(service, tmp_path)
     client.put(ALIAS, json={"model": first}).raise_for_status()
+    made = hook(debounce_seconds=0)
+    assert not _said_deleted(client, made)
     client.delete(ALIAS).raise_for_status()
-    run = trigger(client, hook(debounce_seconds=0))
+    assert _said_deleted(client, made), "whoever looks is told before it comes back"
+    client.patch(f"/v1/hooks/{made['id']}", json={"enabled": False}).raise_for_status()
+    assert not _said_deleted(client, made)
+    client.patch(f"/v1/hooks/{made['id']}", json={"enabled": True}).raise_for_status()
+    run = trigger(client, made)
     job = reached(client, run, "running")["job"]
     succeed(service, job, new_model(service, tmp_path, number=2))
     assert client.get(run).json()["promotion"]

@@ -116,7 +116,7 @@ class _Intake:
             self._say_page(opened)
             paths = [entry.path for entry in opened.entries]
             peek = partial(members.head, opened)
-            every = layout.members(paths, asked, peek, self._refusals)
+            every = members.with_tables(layout.members(paths, asked, peek, self._refusals), peek)
             self._refusals.check()
             members.refuse_foreign(every, peek)
             found = self._without_junk(every)
@@ -272,7 +272,7 @@ class _Intake:
     @contextmanager
     def _naming(self, opened: Archive, member: FileInTree) -> Iterator[tables.TableFile]:
         with self._copied(opened, member) as path:
-            yield self._table_file(path, opening.table_kind(member.path), member.path, paths=True)
+            yield self._table_file(path, members.kind(opened, member), member.path, paths=True)
 
     def _placed(
         self, opened: Archive, found: list[FileInTree], modality: Modality
@@ -376,7 +376,7 @@ class _Intake:
     def _rows(self, opened: Archive, member: FileInTree, *, paths: bool = False) -> Iterator[Row]:
         """The rows of a table inside the archive, by way of a file of our own."""
         with self._copied(opened, member) as path:
-            yield from self._read(path, opening.table_kind(member.path), member.path, paths=paths)
+            yield from self._read(path, members.kind(opened, member), member.path, paths=paths)
 
     @contextmanager
     def _copied(self, opened: Archive, member: FileInTree) -> Iterator[Path]:

@@ -35,6 +35,7 @@ from app.uploads.intake.standing import numbers
 from app.uploads.intake.standing.numbers import Head
 from app.uploads.intake.tables.consensus import VOTE, Consensus, Vote
 from app.uploads.intake.tables.source import AssumedColumns
+from app.uploads.printed import listed
 
 Told = TypeVar("Told")
 EXAMPLE_FIELDS = set(Example.model_fields)
@@ -380,6 +381,7 @@ def example(draft: Draft, split: Split, pack: str) -> Example:
 def _unlabelled(row: Row) -> Problem:
     why = "says that its label is not there" if DENIED in row.values else "has no label"
     said = f"{row.table}, row {row.number} {why}, and is left out"
-    if row.values.get("label") == []:
+    label = row.values.get("label")
+    if label == [] or (isinstance(label, str) and listed(label) == []):
         said += "; with label_mode=multi_label an empty list says that it belongs to no class"
     return Problem(code="unlabelled", message=said, path=row.where, excluded=True)

@@ -10,12 +10,12 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Problem
 from app.core.texts import NOTHING_TO_READ, is_seen
 from app.uploads.intake import archive as archives
-from app.uploads.intake import foreign, images, layout
+from app.uploads.intake import foreign, images, layout, opening
 from app.uploads.intake.archive import Archive, Entry
 from app.uploads.intake.layout import FileInTree
-from app.uploads.intake.limits import IntakeOptions
+from app.uploads.intake.limits import IntakeOptions, Kind
 from app.uploads.intake.names import shown
-from app.uploads.intake.tables import encodings
+from app.uploads.intake.tables import encodings, guessed
 from app.uploads.text_encodings import codec
 
 HEAD = 4096
@@ -139,6 +139,29 @@ def _unreadable(name: str, data: bytes, encoding: str) -> str:
             why = encodings.not_utf8(byte, line, what="file")
             return f"{name}, line {number}: {why}"
     return f"{name} is not UTF-8"
+
+
+def with_tables(every: list[FileInTree], peek: layout.Peek) -> list[FileInTree]:
+    """The same with files without an ending as tables, where nothing else could be examples and
+    each of them, but for documents, would be read alone: else they are a class's texts.
+    """
+    mute = {one.index for one in every if _is_mute(one)}
+    readable = not {"image", "text", "table"} & {one.role for one in every}
+    if not (readable and mute and all(guessed.without_ending(peek(at)) for at in mute)):
+        return every
+    return [replace(one, role="table") if one.index in mute else one for one in every]
+
+
+def _is_mute(one: FileInTree) -> bool:
+    name = one.parts[-1]
+    return one.role == "other" and not images.extension(name) and not layout.DOCUMENTS.match(name)
+
+
+def kind(opened: Archive, member: FileInTree) -> Kind:
+    """What a table of an archive is: by its name, or by its content where that has no ending."""
+    mute = not images.extension(member.path)
+    found = guessed.without_ending(head(opened, member.index)) if mute else None
+    return found or opening.table_kind(member.path)
 
 
 def refuse_foreign(every: Sequence[FileInTree], peek: layout.Peek) -> None:

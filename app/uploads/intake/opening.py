@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,13 +11,12 @@ from app.uploads.intake.archive import Archive
 from app.uploads.intake.containers import codecs, tars
 from app.uploads.intake.containers.tars import TarArchive
 from app.uploads.intake.containers.zips import ZipArchive
-from app.uploads.intake.labels import pairs
 from app.uploads.intake.labels.rules import almost_tailed, is_fasttext, is_tailed
 from app.uploads.intake.layout import TABLES
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
 from app.uploads.intake.refusals import Refusals
-from app.uploads.intake.tables import columns, encodings
+from app.uploads.intake.tables import guessed
 
 ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -31,7 +28,6 @@ OFFICE = {
     ".docx": "a Word document, which holds no labelled examples; send a table",
     ".pptx": "a presentation, which holds no labelled examples; send a table",
 }
-CELLS = r"[,;\t|]"
 HEAD = 4096
 
 
@@ -86,7 +82,7 @@ def kind_of(head: bytes, filename: str) -> Kind:
         raise HeadstartError("archive_corrupt", f"{shown(filename)} does not begin as Parquet does")
     if named:
         return table_kind(filename)
-    guess = None if suffix in images.ARCHIVES else _guess(head)
+    guess = None if suffix in images.ARCHIVES else guessed.table(head)
     if guess is None:
         raise _unread(filename, _neither(head))
     return guess
@@ -118,24 +114,6 @@ def _refused(head: bytes, suffix: str, filename: str) -> HeadstartError | None:
 
 def _unread(filename: str, what: str) -> HeadstartError:
     return HeadstartError("not_an_archive", f"{shown(filename)} is {what}", param=shown(filename))
-
-
-def _guess(head: bytes) -> Kind | None:
-    """The kind of a table whose name does not tell."""
-    with suppress(UnicodeDecodeError):
-        encoding = encodings.guess(head)
-        text = head[: len(head) // 4 * 4].decode(encoding, "ignore").lstrip("\ufeff").lstrip()
-        if text.startswith("{"):
-            return "jsonl"
-        if text.startswith("["):
-            return "json"
-        lines = [] if text.startswith("<") else text.splitlines()[:2]
-        cells = {
-            columns.folded(cell.strip('"')) for line in lines for cell in re.split(CELLS, line)
-        }
-        named = len(cells) > 1 and cells & set(columns.USUAL["label"])
-        return "csv" if named or pairs.is_pairs(head) else None
-    return None
 
 
 def _head(path: Path) -> bytes:

@@ -193,8 +193,6 @@ def label_of(row: Row, value: Any, limits: Limits, rules: LabelRules = SINGLE) -
         return ""
     if isinstance(value, str) and may_be_list(value):
         return _label(row, value, limits)  # all labels together tell
-    if isinstance(value, str) and rules.judging and rules.parted(value) is not None:
-        raise row.error("several_labels", "`label` is a list as a text; one label is read")
     only = listed(value) if isinstance(value, str) else None
     return _label(row, _only(row, value if only is None else only), limits)
 
@@ -249,7 +247,7 @@ def is_unlabelled(row: Row, rules: LabelRules = SINGLE) -> bool:
         return not any(name in row.values for name in ("messages", "prompt"))
     label = row.values["label"]
     if isinstance(label, str) and rules.separator is None:
-        return not label.strip() or (listed(label) == [] and not (rules.several or rules.judging))
+        return not label.strip() or (listed(label) == [] and not rules.several)
     return label is None or (label == [] and not rules.several)
 
 

@@ -19,6 +19,7 @@ from app.uploads.intake.layout.cross_validation import folds_told
 from app.uploads.intake.layout.drawn import Drawn
 from app.uploads.intake.layout.facts import Facts
 from app.uploads.intake.layout.folders import Placed, by_folder, tables
+from app.uploads.intake.layout.labelled_texts import DOCUMENTS
 from app.uploads.intake.layout.leftovers import empty_classes, ignored, nothing
 from app.uploads.intake.layout.listed import OF_ROW, Places, by_rows, metadata, unlisted
 from app.uploads.intake.layout.named import Nearby
@@ -41,6 +42,7 @@ from app.uploads.intake.layout.versions import together
 from app.uploads.intake.layout.wrappers import unwrapped
 
 __all__ = [
+    "DOCUMENTS",
     "OF_ROW",
     "TABLES",
     "Drawn",

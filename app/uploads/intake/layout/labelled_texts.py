@@ -12,7 +12,8 @@ from app.uploads.intake.splits import of_folders, read_name
 
 MOST = 8
 """Tables that lie in one folder under names of their own; more files are the texts of a class."""
-_DOCUMENTS = re.compile(r"readme|licen[cs]e|changelog|notice|citation|copying|authors", re.I)
+DOCUMENTS = re.compile(r"readme|licen[cs]e|changelog|notice|citation|copying|authors", re.I)
+"""Names of what lies beside a dataset and is about it."""
 
 
 def tables_among(texts: Mapping[int, str], peek: Callable[[int], bytes]) -> frozenset[int]:
@@ -45,7 +46,7 @@ def _by_folder(paths: Mapping[int, str]) -> dict[str, list[int]]:
     inside: dict[str, list[int]] = defaultdict(list)
     for at, path in paths.items():
         folder, _, name = path.partition("/")
-        if not _DOCUMENTS.match(name):
+        if not DOCUMENTS.match(name):
             inside[folder].append(at)
     return inside
 

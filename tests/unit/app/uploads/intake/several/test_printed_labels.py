@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -25,7 +26,7 @@ def as_csv(cells: Sequence[str]) -> bytes:
     return out.getvalue().encode()
 
 
-def as_jsonl(cells: Sequence[str]) -> bytes:
+def as_jsonl(cells: Sequence[object]) -> bytes:
     rows = ({"text": f"t{n}", "labels": cell} for n, cell in enumerate(cells))
     return "\n".join(map(json.dumps, rows)).encode()
 
@@ -128,3 +129,28 @@ def test_lists_without_quotation_marks_are_told(take: Take, cells: list[str]) ->
     (told,) = (one for one in built.problems if one.code == "labels_joined")
     assert "look like lists" in told.message
     assert cells[0] in told.message
+
+
+@pytest.mark.parametrize(
+    ("cells", "mode"),
+    [
+        (["['a']", "['b']", "['a']", "['b']"], "single_label"),
+        (["a", "b", "a", "b", "[]"], "single_label"),
+        (['["a"]', '["b"]', '["a"]', '["b"]', "[]"], "single_label"),
+        (["['a']", "['b']", "['a', 'b']", "[]"], "multi_label"),
+    ],
+)
+def test_a_list_counts_as_one_however_it_is_written(
+    take: Take, cells: list[str], mode: str
+) -> None:
+    """Lists of JSON and lists as texts, of any table, say one dataset."""
+    meant = [ast.literal_eval(one) if one.startswith("[") else one for one in cells]
+    said = [
+        take(as_csv(cells), "x.csv", options=JUDGED),
+        take(as_jsonl(cells), "x.jsonl", options=JUDGED),
+        take(as_jsonl(meant), "x.jsonl", options=JUDGED),
+    ]
+    assert {built.label_mode for built in said} == {mode}
+    assert names(said[0]) == names(said[1]) == names(said[2])
+    told = [sum("label_mode=multi_label" in one.message for one in b.problems) for b in said]
+    assert told == [mode == "single_label" and "[]" in cells] * 3

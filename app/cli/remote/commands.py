@@ -20,7 +20,8 @@ from app.cli.remote.connection import (
     object_of,
     remember,
 )
-from app.cli.remote.given import lines, text_of
+from app.cli.remote.given import check_named, lines, text_of
+from app.cli.remote.pack import kind_of
 from app.cli.remote.show import AsJson, dump, figure, headline, out, strong, table
 from app.core.errors import HeadstartError
 
@@ -55,6 +56,8 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Ask a model about pictures or texts; `-` reads texts from standard input, one a line."""
+    for one in inputs:
+        check_named(one)
     with connected() as client:
         found = resolve(client, model)
         given = lines() if inputs == ["-"] else inputs
@@ -75,9 +78,9 @@ def _ask(client: httpx.Client, model: dict[str, Any], given: list[str]) -> list[
     if model["modality"] == "text":
         asked = [{"text": text_of(one)} for one in given]
         return list(client.post(url, json={"inputs": asked}).json()["data"])
-    missing = [one for one in given if not Path(one).is_file()]
+    missing = [one for one in given if kind_of(one) != "file"]
     if missing:
-        kind = "is a folder: name its files" if Path(missing[0]).is_dir() else "is not there"
+        kind = "is a folder: name its files" if kind_of(missing[0]) == "folder" else "is not there"
         raise HeadstartError("not_found", f"{missing[0]} {kind}")
     files = [("files", (Path(one).name, Path(one).read_bytes())) for one in given]
     return list(client.post(url, files=files).json()["data"])

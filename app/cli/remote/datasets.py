@@ -14,6 +14,7 @@ from app.cli.options import console
 from app.cli.remote.connection import connected
 from app.cli.remote.custom_vision import CustomVision
 from app.cli.remote.named import DatasetName, dataset_of, examples_of
+from app.cli.remote.pack import check_there
 from app.cli.remote.pages import Everything, Limit, first, tell_more
 from app.cli.remote.show import AsJson, dump, out, strong, table
 from app.cli.remote.training import bars, push
@@ -51,6 +52,7 @@ def push_command(
     as_json: AsJson = False,
 ) -> None:
     """Upload a folder, a zip or a table as a new dataset."""
+    check_there(str(path))
     fields = fields_of(field) | ({"name": name} if name else {})
     told = _sent(path, fields, to="/v1/datasets", check=check)
     if as_json:
@@ -71,6 +73,7 @@ def append(
     as_json: AsJson = False,
 ) -> None:
     """Add what is new of a folder, a zip or a table; of what is there the newer label holds."""
+    check_there(str(path))
     with connected() as client:
         before = dataset_of(client, dataset)
     to = f"/v1/datasets/{before['id']}/examples"

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path, PurePath
 
+from app.cli.remote.pack import kind_of
 from app.core.errors import HeadstartError
 from app.uploads.intake.images import EXTENSIONS
 
@@ -18,7 +19,6 @@ _OTHERS = frozenset(
     | {".xml", ".yaml", ".yml", ".eml", ".zip", ".gz", ".tar", ".7z", ".svg"}
 )
 _LINE_END = re.compile(r"\r\n|\n|\r")
-_LONGEST_NAME = 256
 
 
 def lines() -> list[str]:
@@ -36,18 +36,21 @@ def text_of(given: str) -> str:
     """
     if any("\ud800" <= one <= "\udfff" for one in given):
         raise HeadstartError("encoding", "an argument is not UTF-8", param="inputs")
-    path = Path(given)
-    if len(given) >= _LONGEST_NAME or "\0" in given:
-        return given
-    if path.is_file():
+    if kind_of(given) == "file":
         _check_kind(given)
-        return _decoded(path.read_bytes(), given)
-    if given.strip() and path.is_dir():
+        return _decoded(Path(given).read_bytes(), given)
+    if given.strip() and kind_of(given) == "folder":
         why = f"{given} is a folder: name its files; a text of that name goes by `-`"
         raise HeadstartError("not_found", why)
-    if len(given.split()) == 1 and _ending(given) in EXTENSIONS | _TABLES | _OTHERS:
-        raise HeadstartError("not_found", f"{given} is not there; a text of that name goes by `-`")
+    check_named(given)
     return given
+
+
+def check_named(given: str) -> None:
+    """Raises not_found of what is called as files are and is none."""
+    called = len(given.split()) == 1 and _ending(given) in EXTENSIONS | _TABLES | _OTHERS
+    if called and kind_of(given) is None:
+        raise HeadstartError("not_found", f"{given} is not there; a text of that name goes by `-`")
 
 
 def _check_kind(name: str) -> None:

@@ -5,13 +5,28 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from stat import S_ISDIR, S_ISREG
+from typing import BinaryIO, Literal
 
 from app.core.errors import HeadstartError
 
 _LEFT_OUT = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+
+
+def kind_of(name: str) -> Literal["file", "folder"] | None:
+    """What is called so here; None also of words that no file can be called, as long ones are."""
+    with suppress(OSError, ValueError):
+        found = Path(name).stat().st_mode
+        return "folder" if S_ISDIR(found) else "file" if S_ISREG(found) else None
+    return None
+
+
+def check_there(name: str) -> None:
+    """Raises not_found, so that nobody is asked, nor a service started, for what is not there."""
+    if kind_of(name) is None:
+        raise HeadstartError("not_found", f"there is no file or folder {name}")
 
 
 @contextmanager
@@ -24,8 +39,7 @@ def packed(path: Path) -> Iterator[tuple[str, BinaryIO]]:
         with path.open("rb") as file:
             yield path.name, file
         return
-    if not path.is_dir():
-        raise HeadstartError("not_found", f"there is no file or folder {path}")
+    check_there(str(path))
     with tempfile.TemporaryFile() as file:
         _zip(path, file)
         file.seek(0)

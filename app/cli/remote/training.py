@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from app.cli.options import console
 from app.cli.remote.connection import connected
 from app.cli.remote.named import DATASET_ID, dataset_of
-from app.cli.remote.pack import Counted, packed
+from app.cli.remote.pack import Counted, check_there, kind_of, packed
 from app.cli.remote.pages import every
 from app.cli.remote.show import AsJson, dump, figure, headline, out, strong
 from app.core.errors import HeadstartError
@@ -22,6 +22,8 @@ from app.core.ids import suffix_of
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _POLL = 0.4
+_PATHS = ("/", "./", "../")
+"""How a source begins that is meant as a file or a folder; another may be a dataset's name."""
 
 
 def bars() -> Progress:
@@ -67,6 +69,8 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """From a folder to a model in one line: upload, embed, fit, measure."""
+    if source.startswith(_PATHS) and not DATASET_ID.fullmatch(source):
+        check_there(source)
     with connected() as client, bars() as progress:
         dataset = _dataset(client, source, name=name, progress=progress)
         body: dict[str, Any] = {
@@ -87,7 +91,7 @@ def train(
 
 
 def _dataset(client: httpx.Client, source: str, *, name: str | None, progress: Progress) -> Any:
-    if DATASET_ID.fullmatch(source) or not Path(source).exists():
+    if DATASET_ID.fullmatch(source) or kind_of(source) is None:
         return dataset_of(client, source)
     if Path(source).name == source:
         _refuse_doubt(client, source)
@@ -111,7 +115,7 @@ def _begun(client: httpx.Client, body: dict[str, Any], source: str) -> Any:
     try:
         return client.post("/v1/fine_tuning/jobs", json=body).json()
     except HeadstartError as error:
-        if Path(source).exists():
+        if kind_of(source) is not None:
             why = f"{error.message}; the dataset is there: headstart train {body['training_file']}"
             raise HeadstartError(error.code, why) from error
         raise

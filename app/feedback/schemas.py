@@ -210,7 +210,7 @@ class LiveAccuracy(BaseModel):
         description="Of those inputs the ones of the model's own classes that it called `unknown`: "
         "none of them is correct, and `correct` of the others says how good its answers are.",
     )
-    per_class: list[ClassRecall] = Field(description="By the right label.")
+    per_class: list[ClassRecall] = Field(description="By the right label; of several, by each.")
     volunteered: int = Field(description="Feedback that no draw asked for; it is not counted.")
     basis: str = Field(description="What the figure is of, in words.")
 

@@ -130,12 +130,14 @@ def _alone(judged: Sequence[tuple[FeedbackRow, bool]]) -> float:
 
 
 def _recalls(judged: Sequence[tuple[FeedbackRow, bool]]) -> list[ClassRecall]:
-    """Of each right label, in their order."""
+    """Of each right label, in their order; of several, whether it was among what was said."""
     hits, counts = Counter[str](), Counter[str]()
     for row, right in judged:
-        if row.label is not None:
-            counts[row.label] += 1
-            hits[row.label] += right
+        found = row.answer.get("labels", [row.label] if right else [])
+        for label in [row.label] if row.labels is None else row.labels:
+            if label is not None:
+                counts[label] += 1
+                hits[label] += label in found
     return [
         ClassRecall(label=label, count=count, recall=interval(hits[label], count))
         for label, count in sorted(counts.items())

@@ -54,3 +54,16 @@ def test_abstentions_have_a_figure_of_their_own_and_are_not_right() -> None:
     told = accuracy_of(given, model="m", alias="a", volunteered=0)
     assert (told.audited, told.correct, told.abstained) == (3, 2, 1)
     assert "1 of its classes were answered unknown" in told.basis
+
+
+def test_of_several_labels_each_is_counted_by_itself() -> None:
+    said = [(["a"], ["a", "b"]), (["a", "b"], ["a", "b"]), (["b"], []), ([], ["c"])]
+    given = rows([f"{n:064x}" for n in range(4)])
+    for row, (answered, right) in zip(given, said, strict=True):
+        row.answer, row.label, row.labels = {"labels": answered, "scores": {}}, None, right
+    told = accuracy_of(given, model="m", alias="a", volunteered=0)
+    assert (told.audited, told.correct) == (4, 1)
+    found = [(one.label, one.count, one.recall.value) for one in told.per_class]
+    assert found == [("a", 2, 1.0), ("b", 2, 0.5), ("c", 1, 0.0)]
+    single = accuracy_of(rows(["a" * 64] * 3, 1), model="m", alias="a", volunteered=0)
+    assert [(one.label, one.recall.value) for one in single.per_class] == [("a", 1.0), ("b", 0.0)]

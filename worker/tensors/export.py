@@ -161,8 +161,9 @@ The whole network of this model: backbone, head and calibration, without any ser
     pip install pillow numpy simplejpeg {needs}
     python run.py picture.jpg
 
-prints the path, the label and its calibrated probability. It works without simplejpeg, too; JPEGs
-whose sides are far above the network's are then decoded at another scale than in the service.
+prints the path, the label and its calibrated probability; of several labels all, with commas
+between and in quotes where a label has one itself. It works without simplejpeg, too; JPEGs whose
+sides are far above the network's are then decoded at another scale than in the service.
 JPEG, PNG, WebP, BMP, GIF, TIFF, JPEG 2000, AVIF and PNM are read; deep ones need imagecodecs and
 tifffile, HEIC needs pillow-heif, DICOM needs pydicom (compressed ones pylibjpeg or gdcm as well).
 

@@ -428,11 +428,19 @@ def said(classify: Classifier, path: str) -> int:
         why = f"pictures of its kind need {error.name} to be installed"
     else:
         places = classify.said(probabilities)
-        told = [classify.labels[at] for at in places], [f"{probabilities[at]:.4f}" for at in places]
+        labels = [classify.labels[at] for at in places]
+        if classify.thresholds:
+            labels = [*map(quoted, labels)]
+        told = labels, [f"{probabilities[at]:.4f}" for at in places]
         sys.stdout.write("\t".join([path, *map(",".join, told)]) + "\n")
         return 0
     sys.stderr.write(f"{path}: {why}\n")
     return 1
+
+
+def quoted(label: str) -> str:
+    """The label as a table has it: in quotes where it would else be read as several."""
+    return '"' + label.replace('"', '""') + '"' if set(label) & set(',"\t\r\n') else label
 
 
 if __name__ == "__main__":

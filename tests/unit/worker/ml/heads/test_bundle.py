@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,6 +146,18 @@ def test_what_is_no_picture_is_said_in_a_line(
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith(f"{tmp_path}/bad: it is ")
+
+
+def test_labels_with_commas_can_be_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "good").write_bytes(FILES["jpeg"])
+    classify = Even()
+    classify.labels, classify.thresholds = ['bar, 5" wide', "disc"], [0.4, 0.4]
+    assert run.said(classify, str(tmp_path / "good")) == 0
+    labels = capsys.readouterr().out.split("\t")[1]
+    assert next(csv.reader([labels])) == classify.labels
+    assert run.quoted("disc") == "disc"
 
 
 @pytest.mark.parametrize("mode", ["RGB", "I;16"])

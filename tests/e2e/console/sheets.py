@@ -59,6 +59,8 @@ def sheets(pages: dict[str, str], folder: Path) -> dict[str, Sheet]:
         "erase-example": (pages["dataset"], erase),
         "erase-group": (pages["dataset-text"], press("Erase for good…")),
         "new-hook": (pages["hooks"], press("New hook")),
+        "split": (pages["alias"], press("Split…")),
+        "shadow": (pages["alias"], press("Add a shadow…")),
         "new-webhook": (pages["webhooks"], press("New webhook")),
         "palette": (pages["models"], find),
         "report": (pages["home"], drop(folder)),

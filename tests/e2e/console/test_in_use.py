@@ -54,6 +54,49 @@ def test_drift_is_said_with_its_effect_and_false_alarms(
     expect(page.get_by_text("Moved.")).to_be_visible()
 
 
+def test_another_model_answers_a_part_or_unseen(
+    console: Watched, live: Service, model: str
+) -> None:
+    console.expected = {422}
+    page = console.page
+    renamed = {one.replace("disc", "ring"): data for one, data in drawn(per_class=6).items()}
+    with live.client() as client:
+        dataset = upload(client, zipped(renamed), "rings.zip", "rings")
+        other = train(client, dataset, "efficientnet_lite0", suffix="rings")["fine_tuned_model"]
+    console.sign_in(live.key)
+    console.open(f"/aliases/{ALIAS}")
+    page.get_by_role("button", name="Split…").click()
+    form = page.get_by_role("dialog", name="Split the requests")
+    form.locator("select").select_option(value=other)
+    form.get_by_label("Percent").fill("140")
+    expect(form.get_by_role("status").first).to_contain_text("Together 140%")
+    form.get_by_label("Percent").fill("12.5")
+    form.get_by_role("button", name="Split", exact=True).click()
+    refused = form.get_by_role("alert")
+    expect(refused).to_contain_text("it lacks 1 of the alias's own model's 2 classes: 'disc'")
+    refused.get_by_role("checkbox").check()
+    form.get_by_role("button", name="Split", exact=True).click()
+    part = page.locator(".panel").filter(has_text="A part of the requests")
+    expect(part).to_contain_text("12.5%")
+    expect(part).to_contain_text("87.5%")
+    page.get_by_role("button", name="Add a shadow…").click()
+    form = page.get_by_role("dialog", name="A shadow")
+    form.get_by_role("combobox").select_option(value=other)
+    form.get_by_role("button", name="Let it answer unseen").click()
+    expect(page.get_by_text("Nothing was asked since.")).to_be_visible()
+    with live.client() as client:
+        alias = client.get(f"/v1/aliases/{ALIAS}").json()
+        assert alias["split"] == [{"model": other, "weight": 0.125}]
+        assert alias["shadow"] == other
+        part.get_by_role("button", name="End").click()
+        expect(part).to_contain_text("all of them go to its own model")
+        assert client.get(f"/v1/aliases/{ALIAS}").json()["split"] == []
+        page.get_by_role("button", name="Undo").last.click()
+        expect(part).to_contain_text("12.5%")
+        both = {"split": [], "shadow": None}
+        client.patch(f"/v1/aliases/{ALIAS}", json=both).raise_for_status()
+
+
 def test_a_hook_is_made_that_watches(console: Watched, live: Service, model: str) -> None:
     page = console.page
     console.sign_in(live.key)

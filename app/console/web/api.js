@@ -3,7 +3,7 @@
 
 /** Where the service lies: the folder above this module's. */
 export const ROOT = new URL("../", import.meta.url);
-const KEY = "headstart.key";
+const KEY = "headstart.key", OF = "headstart.of";
 
 /** A refusal: a problem document, or the lack of any answer (`status` 0). */
 export class Refusal extends Error {
@@ -27,12 +27,39 @@ export const key = {
   get: () => sessionStorage.getItem(KEY),
   /** @param {string} value */
   set: (value) => sessionStorage.setItem(KEY, value),
+  /** It is refused: whatever else is kept waits for whoever signs in next. */
+  refused: () => sessionStorage.removeItem(KEY),
+  /** The organisation that signed in last. */
+  of: () => sessionStorage.getItem(OF),
+  /** Who signs in: nobody sees what another organisation has left here. @param {string} value @param {string} organisation */
+  begin: (value, organisation) => { if (key.of() !== organisation) key.drop(); sessionStorage.setItem(OF, organisation); key.set(value); },
   /** With whatever else is kept of who was signed in. */
   drop: () => sessionStorage.clear(),
 };
 
-/** Called when a request is answered 401. @type {{call: () => void}} */
+/** Called when a key is refused. @type {{call: () => void}} */
 export const onSignedOut = { call: () => {} };
+
+/** Requests whose key was refused: they wait until somebody has signed in again. @type {Set<() => void>} */
+const held = new Set();
+
+/** Somebody of the same organisation has: ask again what waits. */
+export function signedIn() {
+  for (const go of held) go();
+  held.clear();
+}
+
+/** Once there is another key than the refused one. @param {string | null} used @param {AbortSignal} [signal] @returns {Promise<void>} */
+async function admitted(used, signal) {
+  await exchange.catch(() => {});
+  if (key.get() && key.get() !== used) return;
+  await new Promise((resolve, reject) => {
+    const go = () => resolve(null);
+    held.add(go);
+    signal?.addEventListener("abort", () => { held.delete(go); reject(new DOMException("aborted", "AbortError")); });
+    onSignedOut.call();
+  });
+}
 
 /** @param {string} path @param {Record<string, unknown>} [query] */
 export function url(path, query = {}) {
@@ -70,15 +97,14 @@ export async function ask(method, path, options = {}) {
     throw new Refusal(0, { detail: "No connection to the service." });
   }
   if (answer.ok) return answer;
-  throw await refusal(answer, used);
+  if (answer.status === 401 && !options.key) return admitted(used, options.signal).then(() => ask(method, path, options));
+  throw await refusal(answer);
 }
 
-/** @param {Response} answer @param {string | null} used */
-async function refusal(answer, used) {
+/** @param {Response} answer */
+async function refusal(answer) {
   const refused = new Refusal(answer.status, await answer.json().catch(() => null));
   refused.retryAfter = Number(answer.headers.get("retry-after") ?? 0);
-  // What was asked with the former key, while it was being exchanged, signs nobody out.
-  if (answer.status === 401) exchange.catch(() => {}).then(() => used === key.get() && onSignedOut.call());
   return refused;
 }
 
@@ -124,14 +150,15 @@ export async function all(path, query = {}, most = 20_000) {
  * @param {{file: Blob, name: string, fields?: Record<string, string>, query?: Record<string, unknown>, progress?: (share: number) => void, signal?: AbortSignal, headers?: Record<string, string>}} options
  * @returns {Promise<any>}
  */
-export function upload(path, { file, name, fields = {}, query = {}, progress, signal, headers = {} }) {
+export function upload(path, options) {
+  const { file, name, fields = {}, query = {}, progress, signal, headers = {} } = options, used = key.get();
   const form = new FormData();
   for (const [field, value] of Object.entries(fields)) if (value !== "") form.append(field, value);
   form.append("file", file, name);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", url(path, query));
-    request.setRequestHeader("authorization", `Bearer ${key.get()}`);
+    request.setRequestHeader("authorization", `Bearer ${used}`);
     for (const [header, value] of Object.entries(headers)) request.setRequestHeader(header, value);
     request.upload.onprogress = (event) => progress?.(event.total ? event.loaded / event.total : 0);
     request.onerror = () => reject(new Refusal(0, { detail: "The connection was lost while the file was going up." }));
@@ -140,7 +167,7 @@ export function upload(path, { file, name, fields = {}, query = {}, progress, si
       let said = null;
       try { said = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
       if (request.status >= 200 && request.status < 300) return resolve(said);
-      if (request.status === 401) onSignedOut.call();
+      if (request.status === 401) return admitted(used, signal).then(() => upload(path, options)).then(resolve, reject);
       reject(new Refusal(request.status, said));
     };
     signal?.addEventListener("abort", () => request.abort());

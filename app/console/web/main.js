@@ -1,10 +1,10 @@
 // @ts-check
 /** The frame: who is signed in, which page is shown, the keys that work everywhere. */
 import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
-import { ask, beside, get, key, onSignedOut } from "./api.js";
+import { ask, beside, get, key, onSignedOut, signedIn } from "./api.js";
 import { dropped } from "./parts/drop.js";
 import { THEME, dress } from "./parts/theme.js";
-import { Button, Dialog, Failed, Guarded, Icon, Loading, Logo, Toasts, useEvery, useKeys } from "./parts/ui.js";
+import { Button, Dialog, Failed, Guarded, Icon, Leaving, Loading, Logo, Toasts, leaving, settled, unsent, useEvery, useKeys } from "./parts/ui.js";
 
 /** @type {[RegExp, string, () => Promise<any>][]} */
 const ROOMS = [
@@ -49,41 +49,55 @@ function read(text) {
 function useAddress() {
   const [at, set] = useState(address());
   useEffect(() => {
-    const moved = () => set(address());
+    let here = location.href, path = address().path;
+    // An address cannot be refused: whoever would lose something is put back, and asked.
+    const moved = () => {
+      const to = location.href;
+      if (unsent() && address().path !== path) { history.pushState(null, "", here); leaving(() => { location.href = to; }); return; }
+      here = to;
+      path = address().path;
+      set(address());
+    };
     window.addEventListener("hashchange", moved);
     return () => window.removeEventListener("hashchange", moved);
   }, []);
   return at;
 }
 
-/** @param {{onDone: () => void}} props */
-function SignIn({ onDone }) {
+/** @param {{again?: boolean, onDone: (me: any, secret: string) => void}} props */
+function SignIn({ again = false, onDone }) {
   const [text, set] = useState("");
   const [busy, work] = useState(false);
   const [error, fail] = useState(/** @type {any} */ (null));
   const field = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useEffect(() => { document.title = "Sign in · Headstart"; field.current?.focus(); }, []);
+  useEffect(() => {
+    const before = document.title;
+    document.title = "Sign in · Headstart";
+    field.current?.focus();
+    return () => { if (again) document.title = before; };
+  }, []);
   const go = async (/** @type {Event} */ event) => {
     event.preventDefault();
     if (!text.trim()) return fail({ message: "Put your key here; it begins with hs_." });
     work(true);
     try {
-      await ask("GET", "v1/me", { key: text.trim() });
-      key.set(text.trim());
-      onDone();
+      const me = await (await ask("GET", "v1/me", { key: text.trim() })).json();
+      if (!me.scopes.some((/** @type {string} */ one) => ["read", "admin"].includes(one))) throw new Error(`This key may ${me.scopes.join(" and ")}, but not read. The console shows what is there: sign in with a key that may read, too.`);
+      onDone(me, text.trim());
     } catch (refused) { fail(refused); work(false); field.current?.select(); }
   };
   const said = error && (error.status === 401 ? "This key is not known here. It may have been revoked, or part of it is missing." : error.message);
-  return html`<main class="signin"><form onSubmit=${go} noValidate>
+  return html`<${again ? "div" : "main"} class="signin"><form onSubmit=${go} noValidate>
     <div class="brand"><${Logo} /><span>Headstart</span></div>
     <h1>Sign in</h1>
+    ${again && html`<p class="muted">Your key is no longer accepted: it has ended, or was revoked or replaced. Sign in with another one and go on where you were; nothing that you entered is lost.</p>`}
     <label class="field"><span>API key</span>
       <input ref=${field} type="password" autocomplete="current-password" name="key" spellcheck=${false} placeholder="hs_…" value=${text} aria-invalid=${said ? "true" : null} aria-describedby="about" onInput=${(/** @type {any} */ event) => set(event.target.value)} />
       <small id="about" class=${said ? "wrong" : ""} role=${said ? "alert" : null}>${said || html`The first key is in the file <code>api-key</code> of the service's data folder. It stays in this tab.`}</small>
     </label>
     <button class=${`btn primary ${busy ? "busy" : ""}`} type="submit" disabled=${busy}>Sign in</button>
     <p class="hint"><a href=${beside("guide")}>Guide</a> · <a href=${beside("docs")}>HTTP API</a></p>
-  </form></main>`;
+  </form></${again ? "div" : "main"}>`;
 }
 
 /** @param {{at: {path: string, query: URLSearchParams}, me: any}} props */
@@ -164,8 +178,8 @@ function healthOf(ready, error) {
   return down.length ? { kind: "miss", text: `${down.join(", ")} down` } : { kind: "", text: "All working" };
 }
 
-/** @param {{onOut: () => void}} props */
-function Frame({ onOut }) {
+/** @param {{turn: number, onOut: () => void}} props */
+function Frame({ turn, onOut }) {
   const at = useAddress();
   const [me, setMe] = useState(/** @type {any} */ (null));
   const [error, fail] = useState(/** @type {any} */ (null));
@@ -174,7 +188,7 @@ function Frame({ onOut }) {
   const [Palette, load] = useState(/** @type {any} */ (null));
   const look = () => get("readyz").then((ready) => setHealth(healthOf(ready, null)), (refused) => setHealth(healthOf(null, refused)));
   const find = () => import("./parts/palette.js").then((module) => { load(() => module.Palette); set("find"); });
-  useEffect(() => { get("v1/me").then(setMe, fail); look(); }, []);
+  useEffect(() => { get("v1/me").then(setMe, fail); look(); }, [turn]);
   useEvery(look, 15);
   useEffect(() => {
     const heard = (/** @type {KeyboardEvent} */ event) => { if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k") { event.preventDefault(); find(); } };
@@ -200,10 +214,19 @@ function Frame({ onOut }) {
 }
 
 function App() {
-  const [signed, set] = useState(!!key.get());
-  const out = () => { key.drop(); set(false); };
-  onSignedOut.call = out;
-  return html`${signed ? html`<${Frame} onOut=${out} />` : html`<${SignIn} onDone=${() => set(true)} />`}<${Toasts} />`;
+  const [state, set] = useState(key.get() ? "in" : "out");
+  const [turn, next] = useState(0);
+  // With the page goes whatever it knew of who has signed out.
+  const out = () => leaving(() => { settled(); key.drop(); location.reload(); });
+  onSignedOut.call = () => { key.refused(); set("again"); };
+  const enter = (/** @type {any} */ me, /** @type {string} */ secret) => {
+    const another = state === "again" && key.of() !== me.organization_id;
+    key.begin(secret, me.organization_id);
+    if (another) { settled(); location.reload(); return; }
+    set("in"); next(turn + 1); signedIn();
+  };
+  return html`${state === "out" ? html`<${SignIn} onDone=${enter} />` : html`<${Frame} turn=${turn} onOut=${out} />`}
+    ${state === "again" && html`<${Dialog} title="Sign in" kind="over" stays onClose=${() => {}}><${SignIn} again onDone=${enter} /></${Dialog}>`}<${Leaving} /><${Toasts} />`;
 }
 
 /** Have a page's module on its way before it is needed. @param {string} path */

@@ -1,7 +1,7 @@
 // @ts-check
 /** Charts: each an image named by its sentence, with a table behind it. */
 import { html } from "../vendor/preact.js";
-import { percent } from "./words.js";
+import { exactly, percent } from "./words.js";
 
 const LEFT = 44, RIGHT = 14, TOP = 12, BOTTOM = 40;
 
@@ -32,7 +32,7 @@ export function LearningCurve({ curve, target, now, said }) {
   const ticks = [0, 0.2, 0.4, 0.6, 0.8, 1].filter((tick) => tick >= low - 1e-9);
   return html`<figure><svg class="svg" viewBox=${`0 0 ${width} ${height}`} width="100%" role="img" aria-label=${said || "Accuracy by examples a class; the table below says the same"}>
     <${Lines} ticks=${ticks} y=${y} width=${width} /><polygon class="area" points=${area} />
-    ${target && html`<g><line class="dash" x1=${LEFT} x2=${width - RIGHT} y1=${y(target)} y2=${y(target)} /><text x=${LEFT + 4} y=${y(target) - 5}>${percent(target, 0)} asked for</text></g>`}
+    ${target && html`<g><line class="dash" x1=${LEFT} x2=${width - RIGHT} y1=${y(target)} y2=${y(target)} /><text x=${LEFT + 4} y=${y(target) - 5}>${exactly(target)} asked for</text></g>`}
     ${every.map((one) => html`<line class="bandline" x1=${x(one.per_class)} x2=${x(one.per_class)} y1=${y(one.low)} y2=${y(one.high)} opacity=${points.includes(one) ? 1 : 0} />`)}
     <polyline class="curve" points=${line(points)} /><polyline class="curve fore" points=${line(ahead)} />
     ${points.map((/** @type {any} */ one) => html`<circle class="hit" cx=${x(one.per_class)} cy=${y(one.accuracy)} r="3.5" />`)}${forecast.map((/** @type {any} */ one) => html`<circle class="open" cx=${x(one.per_class)} cy=${y(one.accuracy)} r="3.5" />`)}
@@ -45,7 +45,7 @@ export function LearningCurve({ curve, target, now, said }) {
 export function merged(bins) {
   /** @type {any[]} */
   const found = [];
-  for (const bin of bins) {
+  for (const bin of bins.filter((one) => one.count)) {
     const last = found.at(-1);
     const hits = bin.count * bin.accuracy.value;
     if (last && last.count < 25) { last.sure = (last.sure * last.count + bin.confidence * bin.count) / (last.count + bin.count); last.hits += hits; last.count += bin.count; }

@@ -1,7 +1,7 @@
 // @ts-check
 /** What is dropped or chosen, on its way to a report. */
 import { html, useRef, useState } from "../vendor/preact.js";
-import { Button, Icon, toast } from "./ui.js";
+import { Button, Icon, leaving, toast } from "./ui.js";
 
 /** @typedef {{path: string, file: File}} Dropped */
 const WHOLE = /\.(zip|tar|tgz|gz|bz2|xz|zst|7z|csv|tsv|json|jsonl|ndjson|parquet|xlsx|xls|txt)$/i;
@@ -21,9 +21,11 @@ export const takeDrops = (take) => { taker = take; };
 export function report(files, to = null) {
   const seen = files.filter(({ path }) => !HIDDEN.test(path));
   if (!seen.length) return toast("There is no file in it.");
-  pending = { files: seen, to };
-  if (location.hash.startsWith("#/report")) window.dispatchEvent(new CustomEvent("report"));
-  else location.hash = "#/report";
+  leaving(() => {
+    pending = { files: seen, to };
+    if (location.hash.startsWith("#/report")) window.dispatchEvent(new CustomEvent("report"));
+    else location.hash = "#/report";
+  });
 }
 
 /** Whether it goes up as it is. @param {Dropped[]} files */

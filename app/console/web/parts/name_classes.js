@@ -3,7 +3,7 @@
 import { html, useState } from "../vendor/preact.js";
 import { ask, get } from "../api.js";
 import { begin, suffixOf } from "./train.js";
-import { Button, Dialog, Failed, Note, Same, curl, python, useLoad } from "./ui.js";
+import { Button, Dialog, Failed, Note, Same, curl, python, sentTo, useLoad } from "./ui.js";
 
 /** @param {string} text one name a line */
 const namesIn = (text) => [...new Set(text.split("\n").map((line) => line.trim()).filter(Boolean))];
@@ -32,7 +32,7 @@ export function NameClasses({ onClose }) {
       const dataset = await declared(fields);
       const suffix = suffixOf(name.trim());
       const job = await begin({ training_file: dataset.id, ...(modality === "image" ? { model: reader.id } : {}), ...(suffix ? { suffix } : {}) });
-      location.hash = `#/jobs/${job.id}`;
+      sentTo(`#/jobs/${job.id}`);
     } catch (refused) { fail(refused); work(false); }
   };
   const missing = backbones.data && !reader;

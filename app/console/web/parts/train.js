@@ -2,7 +2,7 @@
 /** Starting a job: one button; what is advanced is folded, made from the methods' JSON Schemas. */
 import { html, useState } from "../vendor/preact.js";
 import { get, send } from "../api.js";
-import { Button, Dialog, Failed, Field, Fold, Same, curl, python, useLoad } from "./ui.js";
+import { Button, Dialog, Failed, Field, Fold, Same, curl, python, sentTo, useLoad } from "./ui.js";
 
 /** A name that an id can carry. @param {string} name */
 export const suffixOf = (name) => name.normalize("NFKD").replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 64);
@@ -50,7 +50,7 @@ export function TrainSheet({ dataset, onClose }) {
     ...(backbone ? { model: backbone } : {}), training_file: dataset.id, ...(suffix ? { suffix } : {}), ...(seed ? { seed: Number(seed) } : {}),
     ...(method !== "auto" || Object.keys(given).length ? { method: { type: method, [method]: { hyperparameters: given } } } : {}),
   };
-  const go = () => { work(true); fail(null); begin(body).then((job) => { location.hash = `#/jobs/${job.id}`; }, (answer) => { fail(answer); work(false); }); };
+  const go = () => { work(true); fail(null); begin(body).then((job) => sentTo(`#/jobs/${job.id}`), (answer) => { fail(answer); work(false); }); };
   const text = JSON.stringify(body, null, 2);
   return html`<${Dialog} title="Train a model" kind="sheet" onClose=${onClose}><h2>Train a model</h2>
     <p class="muted" style=${{ margin: "8px 0 20px" }}>On ${dataset.name}, version ${dataset.latest ?? dataset.version}. It takes about a second once everything is read; the figures come with their interval.</p>

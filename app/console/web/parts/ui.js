@@ -2,7 +2,7 @@
 /** The components that every page is made of. */
 import { html, useEffect, useErrorBoundary, useRef, useState } from "../vendor/preact.js";
 import { ROOT, get, part, picture } from "../api.js";
-import { percent, range } from "./words.js";
+import { exactly, percent, range } from "./words.js";
 
 const PATHS = {
   home: "M3 8l6-5 6 5v7h-4v-4H7v4H3z", grid: "M3 3h5v5H3zM10 3h5v5h-5zM3 10h5v5H3zM10 10h5v5h-5z",
@@ -128,7 +128,22 @@ export function useLoad(load, keys) {
     return () => control.abort();
   }, keys);
   useEffect(() => { if (turn) ask.current(); }, [turn]);
-  return { data: state.data, error: state.error, again: () => again((n) => n + 1) };
+  const more = () => again((n) => n + 1);
+  useBack(unreached(state.error), more);
+  return { data: state.data, error: state.error, again: more };
+}
+
+/** Whether something has not come for want of a connection. @param {any} error */
+export const unreached = (error) => error?.code === "no_connection";
+
+/** Ask again for what has not come for want of a connection, until it does. @param {boolean} lost @param {() => void} again */
+export function useBack(lost, again) {
+  useEvery(again, lost ? 5 : 0);
+  useEffect(() => {
+    if (!lost) return;
+    window.addEventListener("online", again);
+    return () => window.removeEventListener("online", again);
+  }, [lost]);
 }
 
 /**
@@ -174,11 +189,16 @@ export function useKeys(keys) {
 /** Sides of thumbnails: few, so that the service makes each once. */
 const SIZES = [96, 192, 384, 768];
 
+/** What stands in the place of what has not come for want of a connection. */
+export const LOST = "no connection";
+
 /** One picture of a dataset. @param {{dataset: string, example: string, version?: number, alt: string, whole?: boolean, mark?: boolean, edge?: number, wait?: boolean}} props */
 export function Picture({ dataset, example, version, alt, whole = false, mark = false, edge = 160, wait = false }) {
   const [source, set] = useState("");
-  const [none, fail] = useState(false);
+  const [none, fail] = useState("");
+  const [turn, again] = useState(0);
   const box = useRef(/** @type {HTMLElement | null} */ (null));
+  useBack(none === LOST, () => again((n) => n + 1));
   useEffect(() => {
     let here = true;
     const path = `v1/datasets/${dataset}/examples/${example}`;
@@ -188,13 +208,13 @@ export function Picture({ dataset, example, version, alt, whole = false, mark = 
       if (error.name === "AbortError" || error.status < 500) throw error;
       return picture(`${path}/content`, { version }, () => here);
     });
-    const load = () => small().then((blob) => here && set(blob), (error) => here && error.name !== "AbortError" && fail(true));
+    const load = () => small().then((blob) => { if (here) { fail(""); set(blob); } }, (error) => here && error.name !== "AbortError" && fail(unreached(error) ? LOST : "cannot be shown"));
     const near = new IntersectionObserver(([seen]) => { if (seen.isIntersecting) { near.disconnect(); load(); } }, { rootMargin: "300px" });
     if (box.current) near.observe(box.current);
     return () => { here = false; near.disconnect(); };
-  }, [dataset, example, version]);
-  const empty = none ? html`<span>cannot be shown</span>` : null;
-  return html`<span ref=${box} class=${`pic ${whole ? "whole" : ""} ${wait ? "wait" : ""} ${none ? "none" : ""}`}>${source && !none ? html`<img src=${source} alt=${alt} width=${edge} height=${edge} decoding="async" onError=${() => fail(true)} />` : empty}${mark && html`<i class="mark"></i>`}</span>`;
+  }, [dataset, example, version, turn]);
+  const empty = none ? html`<span>${none}</span>` : null;
+  return html`<span ref=${box} class=${`pic ${whole ? "whole" : ""} ${wait ? "wait" : ""} ${none ? "none" : ""}`}>${source && !none ? html`<img src=${source} alt=${alt} width=${edge} height=${edge} decoding="async" onError=${() => fail("cannot be shown")} />` : empty}${mark && html`<i class="mark"></i>`}</span>`;
 }
 
 /** A figure with its interval on a track from `from` to `to`. @param {{figure: any, target?: number | null, from?: number, to?: number, grey?: boolean, name?: string}} props */
@@ -202,7 +222,7 @@ export function Interval({ figure, target, from = 0, to = 1, grey = false, name 
   const at = (/** @type {number} */ share) => `${Math.min(100, Math.max(0, (100 * (share - from)) / (to - from)))}%`;
   if (figure?.value == null) return html`<div class="interval" role="img" aria-label=${`${name}: too few to estimate`}></div>`;
   const low = figure.low ?? figure.value, high = figure.high ?? figure.value;
-  const said = `${name} ${percent(figure.value)}, likely ${percent(low)} to ${percent(high)}${target ? `; asked for ${percent(target, 0)}` : ""}`;
+  const said = `${name} ${percent(figure.value)}, likely ${percent(low)} to ${percent(high)}${target ? `; asked for ${exactly(target)}` : ""}`;
   return html`<div class=${`interval ${grey ? "grey" : ""}`} role="img" aria-label=${said}>
     <i style=${{ left: at(low), right: `calc(100% - ${at(high)})` }}></i><b style=${{ left: at(figure.value) }}></b>
     ${target ? html`<s style=${{ left: at(target) }}></s>` : null}</div>`;
@@ -277,24 +297,70 @@ export function Toasts() {
   return html`<div class="toasts" role="status" aria-live="polite">${shown.map((one) => html`<div class="toast" key=${one.id}><span>${one.text}</span>${one.action && html`<button type="button" onClick=${() => { set((old) => old.filter((other) => other !== one)); one.action.act(); }}>${one.action.label}</button>`}</div>`)}</div>`;
 }
 
-/** A modal dialog; closes by Escape, and Enter in a field presses its button. @param {{title: string, kind?: string, onClose: () => void, children?: any}} props */
-export function Dialog({ title, kind = "", onClose, children }) {
+/** What would be lost by leaving: typed and not sent, on its way, or shown only once. @typedef {{said: string, verb: string, inside: boolean}} Loss */
+/** @type {Map<object, Loss>} */
+const losses = new Map();
+const stop = (/** @type {Event} */ event) => event.preventDefault();
+const watch = () => { window.onbeforeunload = losses.size ? stop : null; };
+
+/** Have whoever leaves asked first; of nothing where `said` is empty, and where not `inside` only who leaves the console. @param {string} said @param {string} [verb] */
+export function useUnsent(said, verb = "Leave without it", inside = true) {
+  useEffect(() => {
+    if (!said) return;
+    const one = {};
+    losses.set(one, { said, verb, inside });
+    watch();
+    return () => { losses.delete(one); watch(); };
+  }, [said, verb, inside]);
+}
+
+/** What whoever goes to another page now would lose. @returns {Loss | undefined} */
+export const unsent = () => [...losses.values()].filter((one) => one.inside).at(-1);
+
+/** It is sent, or given up. */
+export function settled() { losses.clear(); watch(); }
+
+/** Go; whoever would lose something by it is asked first. @param {() => void} go @param {Loss} [loss] */
+export function leaving(go, loss = unsent()) {
+  if (!loss) return go();
+  window.dispatchEvent(new CustomEvent("leaving", { detail: { ...loss, go } }));
+}
+
+/** To the page of what was made of it. @param {string} hash */
+export function sentTo(hash) { settled(); location.hash = hash; }
+
+/** What a dialog loses that is closed now: `once`, which it shows only once, or what was typed. @param {string} title @param {boolean} typed @param {string} once */
+const lossOf = (title, typed, once) => ({ said: once || (typed ? `What you entered under “${title}” is not sent yet.` : ""), verb: once ? "Close it" : "Close without sending", inside: true });
+
+/** A modal dialog; closes by Escape, asking first whoever has entered something, and Enter in a field presses its button. One that `stays` is not closed by hand. @param {{title: string, kind?: string, once?: string, stays?: boolean, onClose: () => void, children?: any}} props */
+export function Dialog({ title, kind = "", once = "", stays = false, onClose, children }) {
   const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const [typed, type] = useState(false);
+  const loss = lossOf(title, typed, once);
+  useEffect(() => type(false), [title]);
+  useUnsent(loss.said, "Leave without it");
+  const leave = () => { if (stays) return; if (loss.said) leaving(onClose, loss); else onClose(); };
   const began = useRef(/** @type {EventTarget | null} */ (null));
   useEffect(() => {
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
-    box.current?.showModal();
-    return () => (before?.isConnected ? before : /** @type {HTMLElement | null} */ (document.querySelector("main h1")))?.focus({ preventScroll: true });
+    const dialog = box.current;
+    dialog?.showModal();
+    // As long as it is open nothing behind it takes the focus.
+    return () => { dialog?.close(); (before?.isConnected ? before : /** @type {HTMLElement | null} */ (document.querySelector("main h1")))?.focus({ preventScroll: true }); };
   }, []);
   // Whoever marks what is typed may let go beside the dialog: that closes nothing.
-  const clicked = (/** @type {Event} */ event) => event.target === box.current && began.current === box.current && onClose();
+  const clicked = (/** @type {Event} */ event) => event.target === box.current && began.current === box.current && leave();
+  const entered = () => type(!stays && !!box.current?.querySelector(".btn.primary, .btn.danger")); // a search sends nothing
+  const cancelled = (/** @type {Event} */ event) => { if (event.target === box.current) { event.preventDefault(); leave(); } };
+  const closed = () => box.current && (stays ? box.current.showModal() : onClose());
   const keyed = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) { event.preventDefault(); leave(); }
     if (event.key !== "Enter" || event.defaultPrevented || event.isComposing || event.repeat) return;
     if (!(/** @type {HTMLElement} */ (event.target).matches("input:not([type=checkbox]):not([type=radio])"))) return;
     event.preventDefault();
     /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector(".btn.primary"))?.click();
   };
-  return html`<dialog ref=${box} class=${kind} aria-label=${title} onClose=${onClose} onPointerDown=${(/** @type {Event} */ event) => { began.current = event.target; }} onClick=${clicked} onKeyDown=${keyed}>${children}<${Toasts} /></dialog>`;
+  return html`<dialog ref=${box} class=${kind} aria-label=${title} onClose=${closed} onCancel=${cancelled} onInput=${entered} onPointerDown=${(/** @type {Event} */ event) => { began.current = event.target; }} onClick=${clicked} onKeyDown=${keyed}>${children}<${Toasts} /></dialog>`;
 }
 
 /** Only for what cannot be undone; the button names it. @param {{title: string, text: any, verb: string, onClose: () => void, act: () => Promise<any>}} props */
@@ -304,4 +370,19 @@ export function Sure({ title, text, verb, onClose, act }) {
   const go = () => { work(true); act().then(onClose, (refused) => { fail(refused); work(false); }); };
   return html`<${Dialog} title=${title} onClose=${onClose}><h2>${title}</h2><p class="muted" style=${{ marginTop: "8px" }}>${text}</p><${Failed} error=${error} />
     <div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="danger" busy=${busy} onClick=${go}>${verb}</${Button}></div></${Dialog}>`;
+}
+
+/** Asks whoever would lose something by leaving. */
+export function Leaving() {
+  const [asked, set] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    const heard = (/** @type {any} */ event) => set(event.detail);
+    window.addEventListener("leaving", heard);
+    return () => window.removeEventListener("leaving", heard);
+  }, []);
+  if (!asked) return null;
+  const stay = () => set(null);
+  const go = () => { stay(); settled(); asked.go(); };
+  return html`<${Dialog} title="Leave now?" onClose=${stay}><h2>Leave now?</h2><p class="muted" style=${{ marginTop: "8px" }}>${asked.said}</p>
+    <div class="acts"><${Button} onClick=${go}>${asked.verb}</${Button}><${Button} kind="primary" onClick=${stay}>Stay</${Button}></div></${Dialog}>`;
 }

@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { part, send } from "../api.js";
 import { Failed, Interval } from "./ui.js";
-import { count, percent, range, several, thing } from "./words.js";
+import { count, exactly, percent, range, several, thing } from "./words.js";
 
 /** How many more held-out examples would take the target out of the interval. @param {number} p @param {number} target @param {number} n */
 export function needed(p, target, n) {
@@ -16,11 +16,12 @@ export function needed(p, target, n) {
 
 /** @param {any} figure @param {number} target @param {string} things @param {number} n */
 function judged(figure, target, things, n) {
-  const asked = `the ${percent(target, 0)} you asked for`;
+  const asked = `the ${exactly(target)} you asked for`;
+  if (figure.low == null || figure.high == null) return { chip: ["cannot be told yet", ""], say: html`<b>Cannot be told yet:</b> too few examples were held out for ${asked}.` };
   if (figure.low > target) return { chip: ["good enough", "ok"], say: html`<span class="ok">Good enough for ${asked}:</span> even the lower end is above it.` };
   if (figure.high < target) return { chip: ["not yet", "miss"], say: html`<span class="miss">Not yet good enough for ${asked}:</span> even the upper end is below it.` };
   const more = needed(figure.value, target, n);
-  return { chip: ["cannot be told yet", ""], say: html`<b>Cannot be told yet:</b> ${percent(target, 0)} lies inside the interval.${more ? ` About ${count(more)} more held-out ${things} would decide.` : ""}` };
+  return { chip: ["cannot be told yet", ""], say: html`<b>Cannot be told yet:</b> ${exactly(target)} lies inside the interval.${more ? ` About ${count(more)} more held-out ${things} would decide.` : ""}` };
 }
 
 /** What the figures hold for, and what they leave out. @param {{dataset: any, how: any, things: string}} props */

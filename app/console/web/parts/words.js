@@ -3,6 +3,8 @@
 
 /** @param {number | null | undefined} share */
 export const percent = (share, digits = 1) => (share == null ? "–" : `${(share * 100).toFixed(digits)}%`);
+/** A share that somebody has set, as exactly as it was said. @param {number} share */
+export const exactly = (share) => `${Number((100 * share).toFixed(4))}%`;
 /** How sure a model says it is: never all, never nothing. @param {number} share */
 export const chance = (share) => (share > 0.9995 ? "over 99.9%" : share < 0.0005 ? "under 0.1%" : percent(share));
 /** @param {number} n */

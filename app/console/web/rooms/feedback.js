@@ -8,7 +8,7 @@ import { FindClass, KEYS, LabelKeys, handy } from "../parts/live/label_keys.js";
 import { LoggedInput, prefetch } from "../parts/live/logged.js";
 import { LogSwitch, logSaid } from "../parts/live/prediction_log.js";
 import { Button, Failed, Fold, Head, Loading, Same, curl, python, useAsked, useKeys, useLoad } from "../parts/ui.js";
-import { count, label, percent, several, thing } from "../parts/words.js";
+import { count, label, ofVersion, percent, several, thing } from "../parts/words.js";
 
 const DRAWN = 20, AHEAD = 3, REMEMBERED = 500;
 const LEFT = "headstart.left_out";
@@ -117,7 +117,7 @@ function Drawn({ target, model, alias, measure, hook, onSaid }) {
   const things = thing(model.modality, 2);
   if (!data.data.length) {
     const why = measure ? (data.logged ? `All ${count(data.logged)} that the log has are labelled.` : `The log has no ${things} yet.`) : data.considered ? "What is left was left out in this browser." : `There is nothing without a label in the log.`;
-    return html`<p class="empty">${why} ${alias && !data.logged && !data.considered ? html`${alias.name} has been asked nothing since its log began that could be labelled. <button type="button" class="link" onClick=${again}>Look again</button>` : ""}</p>`;
+    return html`<p class="empty">${why} ${alias && !data.logged && !data.considered ? html`Since ${ofVersion(model)} answers for ${alias.name}, nothing that could be labelled was asked. <button type="button" class="link" onClick=${again}>Look again</button>` : ""}</p>`;
   }
   return html`<p class="muted dense" style=${{ margin: "14px 0" }} title=${data.method}>${measure ? `${several(data.data.length, thing(model.modality), things)}, drawn at random of ${count(data.logged)}: these alone say how often it is right.` : `${several(data.data.length, thing(model.modality), things)} of ${count(data.considered)} that would teach it most: doubtful, unlike the rest, and unlike each other. They are not used to measure.`}</p>
     <${Queue} key=${`${target} ${measure} ${data.turn}`} target=${target} model=${model} items=${data.data} measure=${measure} hook=${hook} onSaid=${onSaid} onMore=${() => more(turn + 1)} />`;

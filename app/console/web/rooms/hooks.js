@@ -4,20 +4,20 @@ import { html, useState } from "../vendor/preact.js";
 import { all, get, part, send } from "../api.js";
 import { suffixOf } from "../parts/train.js";
 import { Button, Dialog, Failed, Field, Head, Loading, Note, Same, Sure, copy, curl, python, useEvery, useLoad } from "../parts/ui.js";
-import { ALIAS, ALIAS_SAID, ago, percent } from "../parts/words.js";
+import { ALIAS, ALIAS_SAID, ago, count, exactly, percent } from "../parts/words.js";
 
 /** @type {Record<string, string>} */
 const KINDS = { succeeded: "ok", failed: "bad", running: "accent", skipped: "", waiting: "" };
 
 /** @param {any} trigger */
 function saying(trigger) {
-  return { labels: `${trigger.count} new or corrected labels`, schedule: `the clock: ${trigger.cron} (${trigger.timezone})`, inbound: "a call from outside", drift: "a change of what it is asked", quality: `being right less often than ${percent(trigger.below, 0)}, by what is drawn at random` }[/** @type {"labels"} */ (trigger.type)];
+  return { labels: `${count(trigger.count ?? 0)} new or corrected labels`, schedule: `the clock: ${trigger.cron} (${trigger.timezone})`, inbound: "a call from outside", drift: "a change of what it is asked", quality: `being right less often than ${exactly(trigger.below)}, by what is drawn at random` }[/** @type {"labels"} */ (trigger.type)];
 }
 
 /** Why a run began. @param {any} cause */
 function because(cause) {
   if (cause.type === "drift") return `what it is asked has changed (window ${cause.number}, by chance ${cause.p < 0.0001 ? "under 0.0001" : Number(cause.p).toPrecision(2)})`;
-  if (cause.type === "quality") return `right on ${percent(cause.accuracy)} of ${cause.audited} drawn at random, below ${percent(cause.below, 0)}`;
+  if (cause.type === "quality") return `right on ${percent(cause.accuracy)} of ${count(cause.audited)} drawn at random, below ${exactly(cause.below)}`;
   return { labels: "labels", schedule: "the clock", inbound: "a call" }[/** @type {"labels"} */ (cause.type)] ?? cause.type;
 }
 
@@ -43,7 +43,7 @@ function NewHook({ datasets, aliases, onClose, onDone }) {
   const [name, call] = useState("");
   const [dataset, choose] = useState(datasets[0]?.id ?? "");
   const [alias, set] = useState("");
-  const [labels, count] = useState("20");
+  const [labels, number] = useState("20");
   const [cron, at] = useState("");
   const [inbound, allow] = useState(true);
   const [drift, watch] = useState(false);
@@ -61,13 +61,13 @@ function NewHook({ datasets, aliases, onClose, onDone }) {
     const body = { name: name.trim(), dataset, alias: alias.trim() || `${suffixOf(chosen.name)}@production`, job: { model: chosen.backbone }, gate: { evaluation_set: against || null }, triggers };
     send("POST", "v1/hooks", body).then((hook) => { show(hook); onDone(); }, (refused) => { fail(refused); work(false); });
   };
-  if (made) return html`<${Dialog} title="The hook's secret" onClose=${onClose}><h2>${made.name}</h2><p class="muted" style=${{ margin: "6px 0 12px" }}>Calls from outside are signed with this secret. It is shown here and never again.</p><pre class="panel mono" style=${{ overflowWrap: "anywhere", whiteSpace: "pre-wrap", margin: 0 }}>${made.secret}</pre><${Notes} hook=${made} /><div class="acts"><${Button} onClick=${() => copy(made.secret)}>Copy</${Button}><${Button} kind="primary" onClick=${onClose}>Done</${Button}></div></${Dialog}>`;
+  if (made) return html`<${Dialog} title="The hook's secret" once="The secret is shown here and never again." onClose=${onClose}><h2>${made.name}</h2><p class="muted" style=${{ margin: "6px 0 12px" }}>Calls from outside are signed with this secret. It is shown here and never again.</p><pre class="panel mono" style=${{ overflowWrap: "anywhere", whiteSpace: "pre-wrap", margin: 0 }}>${made.secret}</pre><${Notes} hook=${made} /><div class="acts"><${Button} onClick=${() => copy(made.secret)}>Copy</${Button}><${Button} kind="primary" onClick=${onClose}>Done</${Button}></div></${Dialog}>`;
   return html`<${Dialog} title="A new hook" onClose=${onClose}><h2>A new hook</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>It retrains when one of these happens, and promotes the model only if the gate says that it is not worse.</p>
     <${Field} title="Name" of=${OF.name} error=${error}><input type="text" maxlength="200" value=${name} placeholder="every 20 labels" onInput=${(/** @type {any} */ event) => call(event.target.value)} /></${Field}>
     <${Field} title="Dataset" of=${OF.dataset} error=${error}><select value=${dataset} onChange=${(/** @type {any} */ event) => choose(event.target.value)}>${datasets.map((one) => html`<option value=${one.id}>${one.name}</option>`)}</select></${Field}>
     <${Field} title="Alias" of=${OF.alias} error=${error}><input type="text" maxlength="128" pattern=${ALIAS} title=${ALIAS_SAID} value=${alias} placeholder=${chosen ? `${suffixOf(chosen.name)}@production` : "parts@production"} onInput=${(/** @type {any} */ event) => set(event.target.value)} /></${Field}>
     <${Field} title="Compare on" of=${OF.set} error=${error} hint="Examples that nobody trains on; on them a new model proves that it is not worse."><select value=${against} onChange=${(/** @type {any} */ event) => compare(event.target.value)}><option value="">what it holds out itself</option>${datasets.filter((one) => one.id !== dataset && one.modality === chosen?.modality && one.label_mode === chosen?.label_mode).map((one) => html`<option value=${one.id}>${one.name}</option>`)}</select></${Field}>
-    <${Field} title="After so many new or corrected labels" of=${OF.labels} error=${error} hint="0 or empty: not on labels."><input type="number" min="0" step="1" value=${labels} onInput=${(/** @type {any} */ event) => count(event.target.value)} /></${Field}>
+    <${Field} title="After so many new or corrected labels" of=${OF.labels} error=${error} hint="0 or empty: not on labels."><input type="number" min="0" step="1" value=${labels} onInput=${(/** @type {any} */ event) => number(event.target.value)} /></${Field}>
     <${Field} title="At times" of=${OF.cron} error=${error} hint="Minute, hour, day, month, weekday; empty: not by the clock."><input type="text" value=${cron} placeholder="0 3 * * *" onInput=${(/** @type {any} */ event) => at(event.target.value)} /></${Field}>
     <label class="row" style=${{ marginTop: "12px" }}><input type="checkbox" checked=${inbound} onChange=${() => allow(!inbound)} /> When it is called from outside</label>
     <label class="row" style=${{ marginTop: "12px" }}><input type="checkbox" checked=${drift} onChange=${() => watch(!drift)} /> When what the alias is asked has changed</label>

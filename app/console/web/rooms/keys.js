@@ -2,7 +2,7 @@
 /** The organisation's keys. */
 import { html, useState } from "../vendor/preact.js";
 import { all, key, part, send } from "../api.js";
-import { Button, Dialog, Failed, Field, Head, Loading, Same, Sure, copy, curl, python, useLoad } from "../parts/ui.js";
+import { Button, Dialog, Failed, Field, Head, Loading, Same, Sure, copy, curl, python, settled, useLoad } from "../parts/ui.js";
 import { ago } from "../parts/words.js";
 
 /** @type {[string, string][]} */
@@ -13,7 +13,7 @@ const LIVES = [["never", 0], ["after a day", 1], ["after 30 days", 30], ["after 
 
 /** A key just made, for the only time. @param {{made: any, onClose: () => void}} props */
 function Secret({ made, onClose }) {
-  return html`<${Dialog} title="The new key" onClose=${onClose}><h2>${made.name}</h2><p class="muted" style=${{ margin: "6px 0 12px" }}>Copy it now: it is shown here and never again.</p><pre class="panel mono" style=${{ overflowWrap: "anywhere", whiteSpace: "pre-wrap", margin: 0 }}>${made.key}</pre><div class="acts"><${Button} onClick=${() => copy(made.key, "The key is copied")}>Copy</${Button}><${Button} kind="primary" onClick=${onClose}>Done</${Button}></div></${Dialog}>`;
+  return html`<${Dialog} title="The new key" once="The secret is shown here and never again." onClose=${onClose}><h2>${made.name}</h2><p class="muted" style=${{ margin: "6px 0 12px" }}>Copy it now: it is shown here and never again.</p><pre class="panel mono" style=${{ overflowWrap: "anywhere", whiteSpace: "pre-wrap", margin: 0 }}>${made.key}</pre><div class="acts"><${Button} onClick=${() => copy(made.key, "The key is copied")}>Copy</${Button}><${Button} kind="primary" onClick=${onClose}>Done</${Button}></div></${Dialog}>`;
 }
 
 /** @param {{onClose: () => void, onDone: () => void}} props */
@@ -49,7 +49,7 @@ function Replace({ of, me, onClose, onDone }) {
     if (of.id === me.id) key.swap(going);
     going.then((made) => { show(made); onDone(); }, (refused) => { fail(refused); work(false); });
   };
-  if (made) return html`<${Secret} made=${made} onClose=${of.id === me.id ? () => location.reload() : onClose} />`;
+  if (made) return html`<${Secret} made=${made} onClose=${of.id === me.id ? () => { settled(); location.reload(); } : onClose} />`;
   return html`<${Dialog} title="Replace the key" onClose=${onClose}><h2>Replace “${of.name}”</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>A new key of the same name that may do the same. Whoever uses the former one needs time to take the new one.</p>
     <label class="field"><span>The former one goes on for</span><select value=${overlap} onChange=${(/** @type {any} */ event) => set(Number(event.target.value))}>${OVERLAPS.map(([said, seconds]) => html`<option value=${seconds}>${said}</option>`)}</select></label>
     ${of.id === me.id && html`<p class="hint" style=${{ marginTop: "8px" }}>It is the key of this tab, which goes on with the new one.</p>`}

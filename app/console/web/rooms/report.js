@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { once, part, upload } from "../api.js";
 import { forget, isWhole, waiting } from "../parts/drop.js";
 import { startOf } from "../parts/train.js";
-import { Button, Failed, Fold, Head, Icon, Note, Same, curl, python, toast } from "../parts/ui.js";
+import { Button, Failed, Fold, Head, Icon, Note, Same, curl, python, sentTo, settled, toast, useUnsent } from "../parts/ui.js";
 import { count, label, several, size, thing } from "../parts/words.js";
 import { ReadAs } from "../parts/upload/read_as.js";
 import { look, pack } from "../parts/upload/zip.js";
@@ -157,10 +157,13 @@ export default function Report() {
       asked.current = { name: again ? asked.current.name : once(), what, train };
       const dataset = await upload(path, { file: made.blob, name: made.name, fields: sent, signal: control.current.signal, headers: { "idempotency-key": asked.current.name }, progress: (share) => set({ text: "Sending it to be kept", share }) });
       forget();
-      location.hash = train ? await started(dataset) : `#/datasets/${dataset.id}`;
+      sentTo(train ? await started(dataset) : `#/datasets/${dataset.id}`);
     } catch (refused) { if (/** @type {any} */ (refused).name !== "AbortError") { fail(refused); keep(""); } }
   };
-  const discard = () => { forget(); history.length > 1 ? history.back() : (location.hash = "#/"); };
+  const goes = !!given && (!!keeping || (!made && !error));
+  useUnsent(goes ? `“${given.files[0].path.split("/")[0]}” is still on its way to the service. It stops when you leave, and nothing of it is kept.` : "", "Leave and stop it");
+  useUnsent(made ? "Nothing of it is kept yet." : "", "Leave without it", false);
+  const discard = () => { settled(); forget(); history.length > 1 ? history.back() : (location.hash = "#/"); };
 
   if (!given) return html`<${Head} title="Report" crumbs=${[["Datasets", "#/datasets"]]} /><p class="empty">Nothing was dropped. <a href="#/">Drop a folder on the first page.</a></p>`;
   const title = made?.title ?? given.files[0].path.split("/")[0];

@@ -3,13 +3,13 @@
 import { html, useState } from "../../vendor/preact.js";
 import { part, send } from "../../api.js";
 import { Button, Dialog, Failed, Sure, toast } from "../ui.js";
-import { percent, several } from "../words.js";
+import { exactly, several } from "../words.js";
 
 /** @type {[number, string][]} */
 const RATES = [[1, "every request"], [0.5, "every second one"], [0.2, "one in five"], [0.1, "one in ten"], [0.01, "one in a hundred"], [0, "none for now (a pause)"]];
 
 /** @param {number} rate */
-const drawn = (rate) => RATES.find(([one]) => one === rate)?.[1] ?? `${percent(rate, 1)} of the requests`;
+const drawn = (rate) => RATES.find(([one]) => one === rate)?.[1] ?? `${exactly(rate)} of the requests`;
 
 /** What is written down, in words. @param {any} log */
 export const logSaid = (log) => `${drawn(log.rate)}, kept for ${several(log.retention_days, "day")}${log.content === "hash" ? ", without the inputs themselves" : ""}`;

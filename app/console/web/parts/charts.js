@@ -66,6 +66,7 @@ export function wilson(hits, n) {
 /** @param {{bins: any[], said: string}} props */
 export function Certainty({ bins, said }) {
   const width = 360, height = 260, dots = merged(bins);
+  if (!dots.length) return null;
   const low = floorOf(Math.min(...dots.map((one) => Math.min(one.low, one.sure))));
   const y = across({ low, high: 1, height });
   const x = (/** @type {number} */ share) => LEFT + (width - LEFT - RIGHT - 14) * ((share - low) / (1 - low || 1));

@@ -40,7 +40,9 @@ export const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("e
 export function lasted(seconds) {
   if (seconds == null) return "";
   if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 2 : 1)} s`;
-  return seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800 ? `${(seconds / 3600).toFixed(1)} h` : several(Math.round(seconds / 86_400), "day");
 }
 
 /** A class' name: `_` shows as a space. @param {string} label */

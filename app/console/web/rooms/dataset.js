@@ -112,7 +112,7 @@ export default function Dataset({ id, query }) {
     ${dataset.status === "processing" && html`<${Note} icon="info">Reading every ${thing(dataset.modality)} once. You can start training already: the job waits for it.</${Note}>`}
     ${dataset.status === "failed" && html`<${Note} kind="bad" icon="info" role="alert"><b>${dataset.error?.message}</b> <span class="mono">${dataset.error?.code}</span></${Note}>`}
     ${old && html`<${Note} icon="info">This is version ${dataset.version}; the latest is ${dataset.latest}. <a href=${`#/datasets/${id}`}>Show the latest</a></${Note}>`}
-    <div class="tabs" role="tablist">${tabs.map(([name, said, n]) => html`<button type="button" role="tab" aria-selected=${tab === name ? "true" : "false"} onClick=${() => go(name)}>${said}<span>${n}</span></button>`)}</div>
+    <div class="tabs" role="tablist">${tabs.map(([name, said, n]) => html`<button type="button" role="tab" aria-selected=${tab === name ? "true" : "false"} onClick=${() => go(name)}>${said}<span>${n === "" ? "" : count(n)}</span></button>`)}</div>
     ${tab === "examples" && html`${!old && html`<${Suspects} dataset=${dataset} suspects=${suspected.data ?? []} onChanged=${again} />`}<${Examples} dataset=${dataset} suspects=${suspected.data ?? []} onChanged=${again} wanted=${wanted} want=${want} />`}
     ${tab === "problems" && html`<${Problems} dataset=${dataset} />`}
     ${tab === "copies" && html`<${Copies} dataset=${dataset} />`}

@@ -14,7 +14,7 @@ const span = (seconds) => (seconds < 1 ? `${Math.max(1, Math.round(1000 * second
 /** @param {{bytes: any, disk: any}} props */
 function Disk({ bytes, disk }) {
   const own = [["Pictures and texts", bytes.examples, "var(--accent)"], ["Embeddings", bytes.embeddings, "var(--band)"], ["Models", bytes.models, "var(--edge)"]];
-  const whole = disk?.total_bytes ?? Math.max(1, own.reduce((sum, one) => sum + Number(one[1]), 0));
+  const whole = disk?.total_bytes || Math.max(1, own.reduce((sum, one) => sum + Number(one[1]), 0));
   return html`<section><header><h2>Disk</h2><small>of this organisation</small></header>
     <div class="bar" style=${{ height: "12px", display: "flex", gap: "2px" }} role="img" aria-label="How full the disk is">${own.map(([, n, fill]) => html`<i style=${{ width: `${(100 * Number(n)) / whole}%`, minWidth: n ? "3px" : 0, background: fill, borderRadius: 0 }}></i>`)}</div>
     <dl class="facts" style=${{ marginTop: "8px" }}>${own.map(([name, n, fill]) => html`<dt class="row"><i class="dot" style=${{ background: fill }}></i>${name}</dt><dd><b>${size(Number(n))}</b></dd>`)}${disk && html`<dt class="row"><i class="dot" style=${{ background: "var(--sunk)" }}></i>Free</dt><dd><b>${size(disk.free_bytes)}</b> <span class="faint">of ${size(disk.total_bytes)}</span></dd>`}</dl></section>`;

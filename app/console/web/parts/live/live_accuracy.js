@@ -8,7 +8,7 @@ import { ago, count, label, percent, range, several } from "../words.js";
 /** The figure with its interval and what it is of. @param {{live: any}} props */
 export function LiveFigure({ live }) {
   if (!live?.audited) return html`<p class="muted dense">Not known yet: label some that are drawn at random, and the figure comes with its interval.</p>`;
-  return html`<div style=${{ maxWidth: "420px" }}><p><b style=${{ fontSize: "22px", lineHeight: "28px" }}>${percent(live.accuracy.value)}</b> <span class="muted">right, likely ${range(live.accuracy)}, on ${several(live.audited, "input")} drawn at random</span></p><${Interval} figure=${live.accuracy} name="right in use" /></div>`;
+  return html`<div style=${{ maxWidth: "420px" }}><p><b style=${{ fontSize: "22px", lineHeight: "28px" }}>${percent(live.accuracy.value)}</b> <span class="muted">right, likely ${range(live.accuracy)}, on ${several(live.audited, "input")} drawn at random${live.abstained ? `; ${several(live.abstained, "of them was", "of them were")} called unknown, which is not right` : ""}</span></p><${Interval} figure=${live.accuracy} name="right in use" /></div>`;
 }
 
 /** @param {{live: any, error: any}} props */

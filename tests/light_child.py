@@ -98,7 +98,8 @@ def facts(request: Message) -> dict[str, Any]:
 
 
 def embed(request: Message, report: Report, stopped: Stopped) -> dict[str, Any]:
-    """A vector made of each content's hash; those that begin with `bad` cannot be decoded."""
+    """A vector made of each content's hash; those that begin with `bad` cannot be decoded,
+    and batches that end in a `slow` or `bad slow` one take a tenth of a second."""
     rows, faults, vectors = [], [], []
     done = 0
     for index, data in enumerate(blobs(request["items"])):
@@ -115,7 +116,7 @@ def embed(request: Message, report: Report, stopped: Stopped) -> dict[str, Any]:
         done = index + 1
         if done % BATCH == 0:
             report("progress", {"done": done})
-            if data.startswith(b"slow"):
+            if b"slow" in data[:8]:
                 time.sleep(0.1)
             if stopped():
                 break

@@ -31,7 +31,7 @@ T = TypeVar("T")
 _LOOK_SECONDS = 0.1
 _TURN_SECONDS = 5.0
 """After which others' work that is as urgent may pass: how long an organisation's goes on by itself
-must not hang on how much it is.
+must not hang on how much it is. What embeds has as long again as it took to get there.
 """
 _GRACE_SECONDS = 60.0
 _DEAF_SECONDS = 1.0
@@ -58,6 +58,8 @@ class Attempt:
         self._makes_way = False
         self._looked = 0.0
         self._began = time.monotonic()
+        self._lead: float | None = None
+        """Seconds until it began to embed; None before."""
 
     @property
     def staging(self) -> Path:
@@ -96,14 +98,24 @@ class Attempt:
         return self.context.read(lambda session: self._others_wait(session, now))
 
     def _may_be_passed(self, now: float) -> bool:
-        return self.claim.priority > 0 or now - self._began > _TURN_SECONDS
+        return self.claim.priority > 0 or self._has_had_its_turn(now)
+
+    def _has_had_its_turn(self, now: float) -> bool:
+        lead = self._lead or 0.0
+        return now - self._began > lead + max(_TURN_SECONDS, lead)
+
+    def _begin_to_embed(self) -> None:
+        """What is kept begins here: to read a large dataset again must not be all of each turn."""
+        if self._lead is None:
+            self._lead = time.monotonic() - self._began
+            self._makes_way = self._makes_way and self.claim.priority > 0
 
     def _others_wait(self, session: Session, now: float) -> bool:
         """Whether something more urgent waits or, once the turn is over, others' of the same."""
         own, lanes = self.claim.priority, self.context.settings.lanes
         if work.urgent(session, kinds=self._makes_way_to, before=own, lanes=lanes):
             return True
-        if own >= IDLE or now - self._began <= _TURN_SECONDS:
+        if own >= IDLE or not self._has_had_its_turn(now):
             return False
         but = self.claim.organisation_id
         return work.urgent(session, kinds=self._makes_way_to, before=own + 1, lanes=lanes, but=but)
@@ -173,6 +185,7 @@ class Attempt:
         That it does once it has read what it reads at once; of several networks, once the first has
         read all. The child, which may be in a loop without end, is killed. Raises weights_invalid.
         """
+        self._begin_to_embed()
         most, listens_since = self._most_seconds(request), 0.0
 
         def guard() -> None:

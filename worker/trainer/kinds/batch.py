@@ -41,6 +41,10 @@ from worker.trainer.tensor_process import EngineFacts
 MOST_HALVINGS = 50
 """Enough for five inputs that kill; where everything does, the batch is to fail."""
 _TRIES = 3
+_FAULTS = "faults"
+"""In the payload of a chunk that was passed: its contents that cannot be decoded, as far as it got.
+Those are in no cache, and would be all that each of its turns finds out again.
+"""
 Said = str | list[str]
 """The label of an input, or all of a model that says several."""
 Answers = dict[str, tuple[bytes, Said]]
@@ -124,8 +128,10 @@ class _Prediction:
         self._attempt = attempt
         self._chunk = chunk
         self._folder = folder
-        self._faults: dict[str, Fault] = {}
-        self._wanted = [one for one in chunk.inputs if one.fault is None]
+        self._faults = _known_faults(attempt.claim)
+        self._wanted = [
+            one for one in chunk.inputs if one.fault is None and one.sha256 not in self._faults
+        ]
         stored = models.load(attempt.context.storage, chunk.row.artifact, chunk.row.sha256)
         self._config: Mapping[str, Any] = stored.card["config"]
         self._trained = same_weights.trained_on(stored.card)
@@ -179,12 +185,13 @@ class _Prediction:
         embedded = embed(self._attempt, facts, view=view, scope=scope, examples=todo)
         if embedded.segment is not None:
             self._keep(embedded.segment)
-        if embedded.left:
-            raise MadeWayError
         self._faults |= {
             sha256: Fault(code=error.code, message=error.message)
             for sha256, error in embedded.faults.items()
         }
+        if embedded.left:
+            told = {sha256: fault.model_dump() for sha256, fault in self._faults.items()}
+            raise MadeWayError(**{_FAULTS: told})
         self._wanted = [one for one in self._wanted if one.sha256 not in self._faults]
 
     def _keep(self, segment: Segment) -> None:
@@ -277,6 +284,11 @@ class _Prediction:
         if smoothed:
             agreement.note_smoothed(tally)
         return tally
+
+
+def _known_faults(claim: Claim) -> dict[str, Fault]:
+    told = claim.payload.get(_FAULTS, {})
+    return {sha256: Fault.model_validate(one) for sha256, one in told.items()}
 
 
 def _count(

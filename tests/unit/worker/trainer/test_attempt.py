@@ -161,6 +161,20 @@ def test_a_database_that_is_away_for_long_does_not_count_as_a_network_that_is_si
     assert away
 
 
+def test_what_takes_long_to_begin_embeds_as_long(
+    kit: Kit, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large dataset that each turn reads again would else be all that its turns do."""
+    monkeypatch.setattr("worker.trainer.attempt._TURN_SECONDS", 0.0)
+    own = attempt(kit, context, priority=0)
+    organisation(kit, "bolt")
+    kit.commit(lambda session: work.add(session, "embed", organisation_id="bolt", payload={}))
+    own.engine("x")
+    own._began -= 600.0
+    assert own.is_passed(), "it has had long enough without having embedded anything"
+    assert own.embed(embedding(tmp_path, 64), lambda _message: None)["done"] == 64
+
+
 def test_what_a_promotion_lacks_is_embedded_turn_by_turn(
     kit: Kit, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ class among k, or of each class against all that do not have it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +21,39 @@ from worker.ml.solvers.problem import Affine, SolverProblem
 def fit(
     problem: SolverProblem, l2: Tensor, *, iterations: int = 200, tolerance: float = 1e-5
 ) -> Affine:
-    """All S by P minimisers together; `l2` is λ [P], `tolerance` bounds the gradient's share."""
-    return _Search(problem, l2, problem.targets).run(iterations, tolerance)
+    """All S by P minimisers together; `l2` is λ [P], `tolerance` bounds the gradient's share.
+
+    As many at once as MOST_HELD allows, all from one first estimate of their curvature.
+    """
+    curvature, targets = _Curvature(problem), problem.targets
+    parts = [
+        _Search(replace(problem, weights=weights), some, targets, curvature).run(
+            iterations, tolerance
+        )
+        for weights, some in _together(problem, l2)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return Affine(
+        torch.cat([part.weight for part in parts], 1), torch.cat([part.bias for part in parts], 1)
+    )
+
+
+def _together(problem: SolverProblem, l2: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The weights and λ of the fits that are searched for together."""
+    spaces, rows, width = problem.x.shape
+    remembered = 2 * _Search.HISTORY * (width + 1)
+    each = spaces * problem.classes * (remembered + _OF_LOGITS * rows)
+    size = max(1, MOST_HELD // each)
+    return zip(problem.weights.split(size), l2.split(size), strict=True)
+
+
+MOST_HELD = 128_000_000
+"""Numbers that the fits which are searched for together may hold: of a thousand classes of texts
+one fold's fit alone has 80 million.
+"""
+_OF_LOGITS = 6
+"""Copies of its logits that a search has at a time."""
 
 
 def one_against_rest(
@@ -52,7 +83,8 @@ def _against_rest(
     classes, fits = marks.shape[1], len(problem.weights)
     targets = marks.T.to(problem.x.dtype).repeat(fits, 1)[..., None]
     each = replace(problem, weights=problem.weights.repeat_interleave(classes, 0), classes=1)
-    found = _BinarySearch(each, l2.repeat_interleave(classes), targets).run(iterations, tolerance)
+    search = _BinarySearch(each, l2.repeat_interleave(classes), targets, _Curvature(each))
+    found = search.run(iterations, tolerance)
     spaces, _, width, _ = found.weight.shape
     return Affine(
         found.weight.reshape(spaces, fits, classes, width).transpose(2, 3).contiguous(),
@@ -70,6 +102,24 @@ CURVATURE = 0.02
 """Of a loss in its logits, as first believed: p(1 - p) of what is nearly sure (measured)."""
 
 
+class _Curvature:
+    """What all searches on the same rows [S, n, d] first believe: of each λ an inverse Hessian."""
+
+    def __init__(self, problem: SolverProblem) -> None:
+        x = torch.cat([problem.x, torch.ones_like(problem.x[..., :1])], -1)
+        weights = CURVATURE * problem.weights.to(x.dtype).mean(0)[:, None]
+        self._moments = (x * weights).transpose(1, 2) @ x
+        self._least = 1e-6 * self._moments.diagonal(dim1=1, dim2=2).mean()
+        self._inverses: dict[float, Tensor] = {}
+
+    def inverse(self, l2: float, ridge: Tensor) -> Tensor:
+        """[S, d + 1, d + 1] at the λ whose ridge [d + 1] this is."""
+        if l2 not in self._inverses:
+            added = torch.diag_embed(ridge + self._least)
+            self._inverses[l2] = torch.cholesky_inverse(cholesky(self._moments + added))
+        return self._inverses[l2]
+
+
 class _Search:
     """L-BFGS over θ [S, P, d + 1, k] (the last row is the bias) with an exact line search.
 
@@ -80,7 +130,9 @@ class _Search:
 
     HISTORY = 10
 
-    def __init__(self, problem: SolverProblem, l2: Tensor, targets: Tensor) -> None:
+    def __init__(
+        self, problem: SolverProblem, l2: Tensor, targets: Tensor, curvature: _Curvature
+    ) -> None:
         x = problem.x
         self.x = torch.cat([x, torch.ones_like(x[..., :1])], -1)
         self.targets = targets
@@ -88,7 +140,7 @@ class _Search:
         self.ridge = l2.to(x.dtype)[None, :, None, None] * torch.ones_like(self.x[0, 0])[:, None]
         self.ridge[..., -1, :] = 0
         self.shape = (len(x), len(problem.weights), self.x.shape[2], problem.classes)
-        self.believed = self._believed(l2.tolist())
+        self.believed = self._believed(l2.tolist(), curvature)
         self.rounding = torch.finfo(x.dtype).eps * self.weights.sum((-1, -2), keepdim=True)
         self.memory = _Memory(self.HISTORY, self.shape, self.x.dtype)
 
@@ -150,17 +202,15 @@ class _Search:
         mean = (p * change).sum(-1, keepdim=True)
         return mean, (p * (change - mean).square()).sum(-1, keepdim=True)
 
-    def _believed(self, l2: Sequence[float]) -> list[tuple[list[int], Tensor]]:
+    def _believed(
+        self, l2: Sequence[float], curvature: _Curvature
+    ) -> list[tuple[list[int], Tensor]]:
         """The fits with each λ, and the inverse [S, d + 1, d + 1] of their Hessian."""
-        weights = CURVATURE * self.weights[0].mean(0)
-        moments = (self.x * weights).transpose(1, 2) @ self.x
-        least = 1e-6 * moments.diagonal(dim1=1, dim2=2).mean()
-        inverses = []
+        found = []
         for value in dict.fromkeys(l2):
             own = [place for place, other in enumerate(l2) if other == value]
-            added = torch.diag_embed(self.ridge[0, own[0], :, 0] + least)
-            inverses.append((own, torch.cholesky_inverse(cholesky(moments + added))))
-        return inverses
+            found.append((own, curvature.inverse(value, self.ridge[0, own[0], :, 0])))
+        return found
 
     def _solved(self, q: Tensor) -> Tensor:
         """The believed Hessian's inverse times q."""

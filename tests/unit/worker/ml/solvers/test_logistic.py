@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -78,3 +80,27 @@ def test_all_at_once_is_each_alone(dtype: torch.dtype) -> None:
     alone = type(given)(x=given.x[1:], labels=given.labels, classes=3, weights=given.weights[1:])
     single = logistic.fit(alone, L2[1:].to(dtype), tolerance=1e-6)
     torch.testing.assert_close(together.weight[1:, 1:], single.weight, atol=2e-3, rtol=2e-3)
+
+
+def test_fits_are_held_as_many_at_once_as_may_be_and_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given, l2 = problem(fits=5), torch.tensor([0.05, 0.1, 0.5, 1.0, 2.0], dtype=torch.double)
+    together = logistic.fit(given, l2)
+    held: list[int] = []
+
+    class Counted(logistic._Search):
+        def __init__(self, part: SolverProblem, *more: Any) -> None:
+            held.append(len(part.weights))
+            super().__init__(part, *more)
+
+    monkeypatch.setattr(logistic, "_Search", Counted)
+    spaces, rows, width = given.x.shape
+    one = spaces * given.classes * (20 * (width + 1) + 6 * rows)
+    for most, expected in ((2 * one, [2, 2, 1]), (1, [1] * 5), (5 * one, [5])):
+        monkeypatch.setattr(logistic, "MOST_HELD", most)
+        held.clear()
+        apart = logistic.fit(given, l2)
+        assert held == expected
+        torch.testing.assert_close(apart.weight, together.weight, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(apart.bias, together.bias, atol=1e-5, rtol=1e-5)

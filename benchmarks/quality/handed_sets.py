@@ -25,7 +25,10 @@ SIDE = 160
 EACH = {"train": 30, "test": 40}
 """Pictures of a class that are drawn."""
 SCANNED = 40
-"""Scans of a digit to train on; the others judge."""
+"""Scans of a digit to train on; the others judge. They come writer by writer, so that those who
+judge are others than those who train: intervals for inputs like the examples need not hold there
+(writers.json).
+"""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 HEADINGS = ("left", "right", "up", "down")
@@ -35,10 +38,11 @@ FLAWS = ("none", "spot", "scratch", "crack")
 
 def load(name: str) -> ImageSet:
     """Both splits: of the training one every view, of the other what a prediction reads."""
-    return ImageSet(name, _part(name, "train", image_sets.VIEWS), _part(name, "test", ("squish",)))
+    return ImageSet(name, part(name, "train", image_sets.VIEWS), part(name, "test", ("squish",)))
 
 
-def _part(name: str, split: str, views: tuple[str, ...]) -> Part:
+def part(name: str, split: str, views: tuple[str, ...]) -> Part:
+    """One split with these views."""
     paths = {view: _path(name, split, view) for view in ("labels", *views)}
     if not all(path.exists() for path in paths.values()):
         _make(sorted(SETS[name](split), key=lambda one: one[0]), paths)

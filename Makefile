@@ -155,6 +155,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.quality.deeper
 	$(BIN)/python -m benchmarks.quality.setfit
 	$(BIN)/python -m benchmarks.quality.views
+	$(BIN)/python -m benchmarks.quality.writers
 	$(BIN)/python -m benchmarks.long_texts
 	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.drift
@@ -166,6 +167,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.figures.advice
 	$(BIN)/python -m benchmarks.figures.intervals
 	$(BIN)/python -m benchmarks.figures.text_intervals
+	$(BIN)/python -m benchmarks.figures.nested_choice
 	$(BIN)/python -m benchmarks.figures.promotion_folds
 	$(BIN)/python -m benchmarks.figures.promotion_bootstrap
 

@@ -98,27 +98,26 @@ def _shifts(rows: Iterable[Row]) -> list[str]:
 
 
 def _drawn(name: str, seed: int) -> list[Row]:
-    data = _loaded(name)
-    whole = _whole(data)
+    data = loaded(name)
     return [
-        *_at_home(name, whole, data.names, seed),
+        *_at_home(name, whole(name), data.names, seed),
         *_elsewhere(name, data, seed),
     ]
 
 
-def _at_home(name: str, whole: TextPart, names: Tensor, seed: int) -> Iterator[Row]:
-    order = torch.randperm(len(whole.labels), generator=torch.Generator().manual_seed(seed))
+def _at_home(name: str, every: TextPart, names: Tensor, seed: int) -> Iterator[Row]:
+    order = torch.randperm(len(every.labels), generator=torch.Generator().manual_seed(seed))
     for shots in SHOTS:
-        chosen = first_of_each(whole.labels, order, shots)
-        rest = torch.ones(len(whole.labels), dtype=torch.bool)
+        chosen = first_of_each(every.labels, order, shots)
+        rest = torch.ones(len(every.labels), dtype=torch.bool)
         rest[chosen] = False
-        left = torch.bincount(whole.labels[rest], minlength=len(whole.classes))
-        if len(chosen) < shots * len(whole.classes) or int(left.min()) < LEAST_LEFT:
+        left = torch.bincount(every.labels[rest], minlength=len(every.classes))
+        if len(chosen) < shots * len(every.classes) or int(left.min()) < LEAST_LEFT:
             return
         if len(chosen) > 1_000:
             return
-        made = _fitted(whole, chosen, names)
-        row = _row(name, made, shots, "no shift", _taken(whole, torch.nonzero(rest)[:, 0]))
+        made = _fitted(every, chosen, names)
+        row = _row(name, made, shots, "no shift", taken(every, torch.nonzero(rest)[:, 0]))
         yield row | {"seed": seed, "forecasts": _forecast(made)}
 
 
@@ -140,28 +139,35 @@ def _forecast(made: Fit) -> list[dict[str, float]]:
 
 
 def _fitted(part: TextPart, chosen: Tensor, names: Tensor) -> Fit:
+    return fit(task(part, chosen, names))
+
+
+def task(part: TextPart, chosen: Tensor, names: Tensor) -> Task:
+    """To learn from the chosen examples of a part, by `auto` on both encoders."""
     spec = weights.get(JOINT.join(ENCODERS))
-    return fit(
-        Task(
-            method="auto",
-            hyperparameters={},
-            support=part.support(chosen),
-            layout=spec.layout,
-            backbone=spec.name,
-            weights_sha256=_sha256(),
-            label_embeddings=names,
-        )
+    return Task(
+        method="auto",
+        hyperparameters={},
+        support=part.support(chosen),
+        layout=spec.layout,
+        backbone=spec.name,
+        weights_sha256=_sha256(),
+        label_embeddings=names,
     )
 
 
-def _row(name: str, made: Fit, shots: int, kind: str, test: TextPart) -> Row:
+def scores(made: Fit, test: TextPart) -> Tensor:
+    """Probabilities [n, C] of a part."""
     layout = weights.get(JOINT.join(ENCODERS)).layout
-    scores = scoring.probabilities(made.head, {"text": test.rows}, layout=layout, texts=test.texts)
+    return scoring.probabilities(made.head, {"text": test.rows}, layout=layout, texts=test.texts)
+
+
+def _row(name: str, made: Fit, shots: int, kind: str, test: TextPart) -> Row:
     said = made.evaluation
     plain = said["accuracy"] | {"point": said["accuracy"]["expected"]}
     there = said["new_sources"]["accuracy"]
     stated = plain if kind == "no shift" else there | {"point": there["value"]}
-    true = balanced_accuracy(scores, test.labels) / 100
+    true = balanced_accuracy(scores(made, test), test.labels) / 100
     return {
         "set": name,
         "kind": kind,
@@ -179,12 +185,15 @@ def _sha256() -> str:
 
 
 @cache
-def _loaded(name: str) -> TextSet:
+def loaded(name: str) -> TextSet:
+    """A set under both encoders."""
     return joined([text_sets.load(name, one) for one in ENCODERS])
 
 
-def _whole(data: TextSet) -> TextPart:
+@cache
+def whole(name: str) -> TextPart:
     """Both splits as one."""
+    data = loaded(name)
     return TextPart(
         torch.cat([data.train.rows, data.test.rows]),
         data.train.texts + data.test.texts,
@@ -193,7 +202,8 @@ def _whole(data: TextSet) -> TextPart:
     )
 
 
-def _taken(part: TextPart, rows: Tensor) -> TextPart:
+def taken(part: TextPart, rows: Tensor) -> TextPart:
+    """Of these rows."""
     texts = tuple(part.texts[row] for row in rows.tolist())
     return TextPart(part.rows[rows], texts, part.labels[rows], part.classes)
 
@@ -201,9 +211,9 @@ def _taken(part: TextPart, rows: Tensor) -> TextPart:
 @cache
 def _careless(name: str) -> TextPart:
     """Some test texts as somebody in a hurry types them."""
-    test = _loaded(name).test
+    test = loaded(name).test
     order = torch.randperm(len(test.labels), generator=torch.Generator().manual_seed(0))
-    some = _taken(test, order[:MOST_TESTED].sort().values)
+    some = taken(test, order[:MOST_TESTED].sort().values)
     texts = tuple(_hurried(text) for text in some.texts)
     rows = [_embedded(one, f"{name}.careless", texts) for one in ENCODERS]
     return TextPart(torch.cat(rows, 1), texts, some.labels, some.classes)

@@ -90,7 +90,7 @@ def _evaluate(
         "estimable": True,
         "accuracy": final(share(hits, count)),
         "balanced_accuracy": final(class_figures.balanced_accuracy(_recalls(tally), share)),
-        "new_sources": _elsewhere(hits / count, count * apart, final),
+        "new_sources": _elsewhere(hits / count, count * apart, final, growth),
         "log_loss": _log_loss(probs, true, trained),
         "calibration_error": _calibration_error(probs, true),
         "per_class": [_of_class(tally, c, label, share) for c, label in enumerate(classes)],
@@ -218,12 +218,14 @@ def _expected(figure: Interval, *, part: _FoldFit | None, n: float) -> Interval:
     return {**figure, "expected": value}
 
 
-def _elsewhere(share: float, n: float, final: Callable[[Interval], Interval]) -> dict[str, Any]:
+def _elsewhere(
+    share: float, n: float, final: Callable[[Interval], Interval], growth: Growth
+) -> dict[str, Any]:
     """What `n` examples of which this share is right tell of inputs from new sources."""
     middle = (n * share + 2) / (n + 4)
     expected = final({"value": middle, "low": None, "high": None})["expected"]
     assert expected is not None
-    return new_sources.new_sources(expected, intervals.variance(middle, n))
+    return new_sources.new_sources(expected, intervals.variance(middle, n, growth))
 
 
 def _share(hits: float, n: float, *, part: _FoldFit | None, apart: float) -> Interval:

@@ -31,11 +31,13 @@ LEARNING = 0.35
 @dataclass(frozen=True)
 class Growth:
     """How fast the odds of an error fall: to the power of minus `exponent` with the examples, and
-    the faster the fewer a class has, by `few` over their number.
+    the faster the fewer a class has, by `few` over their number. What sampling does not explain of
+    a share is by `luck` (`overdispersion`).
     """
 
     exponent: float = LEARNING
     few: float = 1.0
+    luck: float = 0.8
 
     def left(self, before: float, part: float) -> float:
         """The share of the odds that is left from `before` examples a class, which are this `part`,
@@ -52,8 +54,11 @@ class Growth:
         return -(1 + self.few / max(1.0, before)) * math.log(part)
 
 
-GROWTH: Mapping[Modality, Growth] = {"image": Growth(), "text": Growth(exponent=0.2, few=0.0)}
-"""Texts' classes are known by their names as well, and much of their rest is noise (ADR 60)."""
+GROWTH: Mapping[Modality, Growth] = {
+    "image": Growth(),
+    "text": Growth(exponent=0.2, few=0.0, luck=1.4),
+}
+"""Texts' classes are known by their names as well, and much of their rest is noise (ADR 60, 69)."""
 
 
 def standard_error(gains: Tensor, groups: Tensor) -> float:
@@ -66,9 +71,9 @@ def standard_error(gains: Tensor, groups: Tensor) -> float:
     return float((sums.square().sum() * count / (count - 1)).sqrt() / len(gains))
 
 
-def overdispersion(n: float) -> float:
+def overdispersion(n: float, growth: Growth = GROWTH["image"]) -> float:
     """The same as OVERDISPERSION of a share of `n` examples, which fades with them (ADR 46)."""
-    return 0.8 / (n + 40) + 0.001
+    return growth.luck / (n + 40) + 0.001
 
 
 def out_of_fold(
@@ -86,14 +91,17 @@ def out_of_fold(
     √(p̃(1-p̃)·(1/(n+4) + extra)), kept within [0, 1] and around the share itself (ADR 41, 46).
     """
     middle = (n * share + 2) / (n + 4)
-    half = Z * math.sqrt(variance(middle, n, extra))
+    half = Z * math.sqrt(variance(middle, n, growth, extra))
     centre = grown(middle, trained, per_class, growth)
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
-def variance(middle: float, n: float, extra: float | None = None) -> float:
+def variance(
+    middle: float, n: float, growth: Growth = GROWTH["image"], extra: float | None = None
+) -> float:
     """Of a share out of fold of `n` examples whose p̃ is `middle`, sampling and all."""
-    return middle * (1 - middle) * (1 / (n + 4) + (overdispersion(n) if extra is None else extra))
+    beyond = overdispersion(n, growth) if extra is None else extra
+    return middle * (1 - middle) * (1 / (n + 4) + beyond)
 
 
 def seen(share: float, n: float) -> float:

@@ -213,7 +213,7 @@ def _forecast(known: Law, per_class: float, least: float, judged: int) -> dict[s
     start = min(1.0, known.level)
     more = known.growth.steps(known.reference, known.reference / per_class)
     middle = (judged * start + 2) / (judged + 4)
-    level = intervals.variance(middle, judged) * math.exp(-2 * known.exponent * more)
+    level = intervals.variance(middle, judged, known.growth) * math.exp(-2 * known.exponent * more)
     half = Z * math.sqrt(level + (error * more * known.exponent_spread) ** 2)
     return {
         "per_class": per_class,

@@ -6,14 +6,14 @@ Of several encoders the embedding is theirs side by side, and their shares are c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from worker.ml.assess import calibration
 from worker.ml.fitting.text_kernel import Kernel, Mix
-from worker.ml.folds import assigned, estimable, first_of_each, fold_count
+from worker.ml.folds import Folds, assigned, estimable, first_of_each, fold_count
 from worker.ml.solvers import logistic
 from worker.ml.solvers.problem import Affine, SolverProblem
 
@@ -45,6 +45,14 @@ compared with fits like itself."""
 
 MOST_NUMBERS = 4_000_000
 """Parameters of all fits in one batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenMix:
+    """The mix by all folds, and for each fold the one by the others, which judges it (ADR 69)."""
+
+    mix: Mix
+    nested: Sequence[Mix]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,31 +93,68 @@ def _mean_cosine(rows: Tensor) -> float:
     return float(rows.sum(0).square().sum() - rows.square().sum()) / (n * (n - 1))
 
 
-def choose(kernel: Kernel, groups: Tensor, augmented: Tensor | None = None) -> Mix:
+def choose(kernel: Kernel, folds: Folds, groups: Tensor) -> ChosenMix:
     """The mean of the posterior: the gate as prior, out-of-fold likelihood where there is one.
 
-    `groups` [n] are the examples', those `augmented` [n] say nothing of it. The likelihood has one
+    `groups` [n] are the examples', augmented copies say nothing of it. The likelihood has one
     peak, so the search goes uphill from the gate, and what it met there is averaged.
     """
-    prior = gate(kernel)
-    labels, classes = kernel.labels[: kernel.count], min(kernel.classes, MOST_CHOOSING // 2)
-    chosen = few(labels, kernel.classes, augmented)
-    chosen = chosen[labels[chosen] < classes]
-    labels, groups, thin = labels[chosen], groups[chosen], kernel.take(chosen).first(classes)
-    count = fold_count(labels, groups)
+    prior, some = gate(kernel), _choosing(kernel, folds)
+    labels, thin = folds.labels[some], kernel.take(some).first(_classes(kernel))
+    count = fold_count(labels, groups[some])
     if count == 0:
-        return prior
-    fold = assigned(labels, groups, count)
-    known = estimable(labels, fold, count)
-    if augmented is not None:
-        known = known & ~augmented[chosen]
+        return ChosenMix(mix=prior, nested=[prior] * folds.count)
+    fold = assigned(labels, groups[some], count)
+    known = folds.take(some).original(estimable(labels, fold, count))
+    told = _MixEvidence(folds.count, labels[known], folds.fold[some][known])
 
     def scores(mixes: Sequence[Mix]) -> Iterator[float]:
         logits = out_of_fold(thin, mixes, fold, tolerance=ROUGH)
         for mix, oof in zip(mixes, logits, strict=True):
-            yield _likelihood(oof[known], labels[known]) - distance(mix, prior) / 2
+            yield told.likelihood(mix, oof[known]) - distance(mix, prior) / 2
 
-    return averaged(uphill(prior, scores))
+    tried = uphill(prior, scores)
+    return ChosenMix(mix=averaged(tried), nested=told.nested(tried, prior))
+
+
+def _classes(kernel: Kernel) -> int:
+    """How many classes choose."""
+    return min(kernel.classes, MOST_CHOOSING // 2)
+
+
+def _choosing(kernel: Kernel, folds: Folds) -> Tensor:
+    """The examples that choose."""
+    rows = few(folds.labels, kernel.classes, folds.augmented)
+    return rows[folds.labels[rows] < _classes(kernel)]
+
+
+@dataclass(frozen=True)
+class _MixEvidence:
+    """What examples with these `labels` and of these folds [m] tell of each mix."""
+
+    folds: int
+    labels: Tensor
+    fold: Tensor
+    inside: dict[Mix, list[float]] = field(default_factory=dict)
+
+    def likelihood(self, mix: Mix, oof: Tensor) -> float:
+        """-n·NLL at the best temperature; what each fold loses is kept."""
+        scaled = oof / temperature(oof, self.labels)
+        losses = torch.nn.functional.cross_entropy(scaled, self.labels, reduction="none").double()
+        own = losses.new_zeros(self.folds).index_add_(0, self.fold, losses)
+        self.inside[mix] = own.tolist()
+        return -float(torch.nn.functional.cross_entropy(scaled, self.labels, reduction="sum"))
+
+    def nested(self, tried: Mapping[Mix, float], prior: Mix) -> list[Mix]:
+        """For each fold the mean by the others. Of two folds the prior: a fit of either says of
+        the other what one of the other says of it.
+        """
+        if self.folds < 3:
+            return [prior] * self.folds
+        return [
+            averaged({mix: score + self.inside[mix][own] for mix, score in tried.items()})
+            for own in range(self.folds)
+        ]
 
 
 def uphill(prior: Mix, scores: Callable[[Sequence[Mix]], Iterator[float]]) -> dict[Mix, float]:
@@ -184,6 +229,19 @@ def out_of_fold(
     return torch.cat([_judged(_solve(kernel, part, masks, tolerance), fold) for part in parts])
 
 
+def nested(kernels: Sequence[Kernel], mixes: Sequence[Mix], fold: Tensor) -> Tensor:
+    """Logits [n, C], those of each fold at its own mix, by a fit that did not see it.
+
+    Each of its own kernel, which may have other anchors.
+    """
+    logits = torch.zeros(len(fold), kernels[0].classes)
+    for own, (kernel, mix) in enumerate(zip(kernels, mixes, strict=True)):
+        inside = fold == own
+        by, trained = torch.zeros_like(fold), (~inside).float()[None]
+        logits[inside] = out_of_fold(kernel, [mix], by, trained=trained)[0, inside]
+    return logits
+
+
 def final(kernel: Kernel, mix: Mix) -> Final:
     """The fit on every row."""
     _, affine = _solve(kernel, [mix], torch.ones(1, len(kernel.labels)), EXACT)
@@ -216,9 +274,3 @@ def temperature(oof: Tensor, labels: Tensor) -> float:
     """From out-of-fold logits [n, C]; the prior's where n is 0."""
     per_class = max(1.0, len(labels) / oof.shape[1])
     return calibration.temperature(oof, labels, per_class=per_class, prior=PRIOR_TEMPERATURE)
-
-
-def _likelihood(oof: Tensor, labels: Tensor) -> float:
-    """-n·NLL at the best temperature."""
-    scaled = oof / temperature(oof, labels)
-    return -float(torch.nn.functional.cross_entropy(scaled, labels, reduction="sum"))

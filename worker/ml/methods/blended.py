@@ -121,6 +121,7 @@ def _pictures(setting: Setting, frozen: Fitted, tuned: CrossTuned, blend: TunedB
         channels=(*frozen.channels, Channel(TUNED, (view,))),
         tensors={"weight": weight.float(), "bias": bias.float(), **_behind(own)},
         out_of_fold=_mixed(blend, frozen.out_of_fold, tuned.out_of_fold[blend.average]),
+        nested=_nested(blend, frozen, tuned),
         temperature=None,  # that of the frozen heads alone is in the factors
         used={**frozen.used, "tuned": _told(tuned, blend)},
         depth=tuning.depth,
@@ -141,6 +142,7 @@ def _texts(setting: Setting, frozen: Fitted, tuned: CrossTuned, blend: TunedBlen
         frozen,
         tensors={**frozen.tensors, **scaled, **beside, **_behind(own)},
         out_of_fold=mixed,
+        nested=_nested(blend, frozen, tuned),
         by_class=frozen.by_class | beside.keys(),
         temperature=_temperature(mixed[folds.known], folds.labels[folds.known]),
         used={**frozen.used, "tuned": _told(tuned, blend)},
@@ -156,6 +158,13 @@ _BLENDED = {"image": _pictures, "text": _texts}
 def _mixed(blend: TunedBlend, frozen: Tensor, tuned: Tensor) -> Tensor:
     old, new = _factors(blend)
     return old * frozen + new * tuned
+
+
+def _nested(blend: TunedBlend, frozen: Fitted, tuned: CrossTuned) -> Tensor | None:
+    """What is stated of the frozen heads, in the blend; None where nothing was chosen for them."""
+    if frozen.nested is None:
+        return None
+    return _mixed(blend, frozen.nested, tuned.out_of_fold[blend.average])
 
 
 def _factors(blend: TunedBlend) -> tuple[float, float]:

@@ -99,7 +99,14 @@ class _Judged:
     @lazily
     def probabilities(self) -> Tensor | None:
         """Calibrated and out of fold [n, C]; None where there are no folds."""
-        logits = self.fitted.out_of_fold
+        return self._calibrated(self.fitted.stated)
+
+    @lazily
+    def own_probabilities(self) -> Tensor | None:
+        """The same by what was chosen for the head, which its threshold is of."""
+        return self._calibrated(self.fitted.out_of_fold)
+
+    def _calibrated(self, logits: Tensor) -> Tensor | None:
         if not self.setting.folds.count or not len(logits):
             return None
         added = self.adjustment[None].to(logits.dtype)
@@ -182,10 +189,10 @@ def _detector(judged: _Judged, kept: Tensor, rows: Tensor) -> NoveltyDetector:
     """The threshold of `unknown`, from the scores of examples that their fit had not seen."""
     folds, evidence = judged.setting.folds, judged.fitted.novelty
     labels = folds.labels[kept]
-    if judged.probabilities is None:
+    if judged.own_probabilities is None:
         cosine = novelty.between_classes(rows, labels)
         return novelty.fit_threshold(None, evidence.likeness(cosine, kept))
-    top, predicted = evidence.confidence(judged.probabilities[kept])
+    top, predicted = evidence.confidence(judged.own_probabilities[kept])
     likeness = evidence.likeness(novelty.of_support(rows, labels, predicted), kept)
     known = folds.known[kept]
     return novelty.fit_threshold(top[known].float(), likeness[known])

@@ -193,6 +193,9 @@ class Fitted:
     tensors: Mapping[str, Tensor]
     out_of_fold: Tensor
     used: Mapping[str, Any]
+    nested: Tensor | None = None
+    """`out_of_fold` where what was chosen for a fold was also chosen without it: what figures are
+    of. None where nothing was chosen."""
     channels: tuple[Channel, ...] = ()
     by_class: frozenset[str] = frozenset({"weight", "bias"})
     labelled: frozenset[str] = frozenset()
@@ -212,6 +215,11 @@ class Fitted:
     """Whether every class had the same say in the fit."""
     held_out: Support | None = None
     """What the method itself held out to be judged by."""
+
+    @property
+    def stated(self) -> Tensor:
+        """Logits [n, k] that owe the examples' labels nothing."""
+        return self.out_of_fold if self.nested is None else self.nested
 
 
 Method = Callable[[Setting], Fitted]

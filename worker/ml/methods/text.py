@@ -22,6 +22,9 @@ from worker.ml.fitting.text_kernel import Kernel, Mix
 from worker.ml.heads import scoring_text
 from worker.ml.methods.setting import Fitted, NoveltyEvidence, Setting
 
+MOST_NESTED = 300
+"""Examples up to which what judges a fold is chosen once more: of more, it makes no difference."""
+
 
 def fit(setting: Setting) -> Fitted:
     """Fit on the examples' embeddings [n, D] and their texts.
@@ -33,20 +36,25 @@ def fit(setting: Setting) -> Fitted:
     if texts is None:
         raise HeadstartError("modality_mismatch", "A text head needs the examples' texts.")
     with threads.enough(len(texts) ** 2 * setting.folds.classes):
-        return _fitted(setting, _kernel(setting, texts))
+        return _fitted(setting, texts)
 
 
-def _fitted(setting: Setting, kernel: Kernel) -> Fitted:
+def _fitted(setting: Setting, texts: Sequence[str]) -> Fitted:
     """The fit at the best mixing weight, cooled where a text is unlike the others."""
-    mix, folds = _mix(setting, kernel), setting.folds
+    folds, kernel = setting.folds, _kernel(setting, texts)
+    chosen = text_mix.choose(kernel, folds, setting.support.groups)
+    mix = chosen.mix
     familiarity, factor = _familiarity(kernel, mix)
-    logits = torch.zeros(0, kernel.classes)
+    logits, nested = torch.zeros(0, kernel.classes), None
     if folds.count:
         (out_of_fold,) = text_mix.out_of_fold(kernel, [mix], folds.fold)
         logits = distance_cooling.cooled(out_of_fold, factor)
+        if len(texts) <= MOST_NESTED:
+            nested = distance_cooling.cooled(_nested(setting, texts, kernel, chosen.nested), factor)
     return Fitted(
         tensors=tensors(kernel, text_mix.final(kernel, mix)),
         out_of_fold=logits,
+        nested=nested,
         used=_used(setting, kernel, mix),
         shares=mix.shares if len(mix.shares) > 1 else (),
         by_class=frozenset({"weight", "bias", "bucket_weight"}),
@@ -58,8 +66,16 @@ def _fitted(setting: Setting, kernel: Kernel) -> Fitted:
     )
 
 
-def _mix(setting: Setting, kernel: Kernel) -> Mix:
-    return text_mix.choose(kernel, setting.support.groups, setting.support.augmented)
+def _nested(setting: Setting, texts: Sequence[str], kernel: Kernel, mixes: Sequence[Mix]) -> Tensor:
+    """Logits [n, C] where what is chosen for a fold is chosen without it: the mix, and whether
+    label names are used.
+    """
+    folds = setting.folds
+    kernels = {kernel.anchors > 0: kernel}
+    named = [_named(setting, folds.fold != own) for own in range(folds.count)]
+    for other in set(named) - kernels.keys():
+        kernels[other] = _kernel(setting, texts, named=other)
+    return text_mix.nested([kernels[one] for one in named], mixes, folds.fold)
 
 
 def _used(setting: Setting, kernel: Kernel, mix: Mix) -> dict[str, Any]:
@@ -79,15 +95,17 @@ def _temperature(setting: Setting, logits: Tensor) -> float:
     return text_mix.temperature(logits[folds.known], folds.labels[folds.known])
 
 
-def _kernel(setting: Setting, texts: Sequence[str]) -> Kernel:
-    """The examples, and the label names behind them as anchors."""
+def _kernel(setting: Setting, texts: Sequence[str], *, named: bool | None = None) -> Kernel:
+    """The examples, and behind them the label names as anchors, if these are used."""
     support, folds = setting.support, setting.folds
-    embeddings = setting.transform.parts("look", support.features[setting.primary])
-    anchors = _anchors(setting, embeddings)
-    count = len(anchors[0])
+    if named is None:
+        named = _named(setting, torch.ones(len(texts), dtype=torch.bool))
+    embeddings, anchors = _embeddings(setting), _names(setting) if named else None
+    count = len(support.classes) if named else 0
     said = [label_names.readable(label) for label in support.classes[:count]]
+    parts = embeddings if anchors is None else map(torch.cat, zip(embeddings, anchors, strict=True))
     return Kernel(
-        parts=[torch.cat(both) for both in zip(embeddings, anchors, strict=True)],
+        parts=list(parts),
         table=ngrams.rows([*texts, *said]),
         labels=torch.cat([support.labels, torch.arange(count)]),
         importance=torch.cat([folds.balance.float(), torch.ones(count)]),
@@ -96,17 +114,26 @@ def _kernel(setting: Setting, texts: Sequence[str]) -> Kernel:
     )
 
 
-def _anchors(setting: Setting, embeddings: Sequence[Tensor]) -> list[Tensor]:
-    """Each encoder's unit rows [C, D] of the label names in canonical order, or none [0, D]."""
-    wanted, named = setting.asked("label_names"), setting.task.label_embeddings
-    none = [rows[:0] for rows in embeddings]
-    if named is None or wanted is False:
-        return none
-    anchors = [setting.canonical.rows(rows) for rows in setting.transform.parts("look", named)]
-    equal = [1 / len(anchors)] * len(anchors)
-    names, texts = (spaces.side_by_side(rows, equal) for rows in (anchors, embeddings))
-    useful = wanted is True or label_names.helpful(names, texts, setting.support.labels)
-    return anchors if useful else none
+def _embeddings(setting: Setting) -> list[Tensor]:
+    """Each encoder's unit rows [n, D] of the examples."""
+    return setting.transform.parts("look", setting.support.features[setting.primary])
+
+
+def _names(setting: Setting) -> list[Tensor]:
+    """Each encoder's unit rows [C, D] of the label names in canonical order."""
+    named = setting.task.label_embeddings
+    assert named is not None
+    return [setting.canonical.rows(rows) for rows in setting.transform.parts("look", named)]
+
+
+def _named(setting: Setting, rows: Tensor) -> bool:
+    """Whether label names are examples, if only `rows` [n] bool tell of them."""
+    wanted = setting.asked("label_names")
+    if setting.task.label_embeddings is None or wanted is not None:
+        return setting.task.label_embeddings is not None and bool(wanted)
+    both = _names(setting), _embeddings(setting)
+    names, texts = (spaces.side_by_side(one, [1 / len(one)] * len(one)) for one in both)
+    return label_names.helpful(names, texts[rows], setting.support.labels[rows])
 
 
 def _likeness(mix: Mix) -> Mix:

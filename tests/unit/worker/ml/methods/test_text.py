@@ -26,6 +26,7 @@ from worker.ml.fitting.text_kernel import Kernel, Mix
 from worker.ml.folds import assigned
 from worker.ml.heads import scoring, scoring_text
 from worker.ml.methods import text
+from worker.ml.methods.finish import finish
 from worker.ml.methods.setting import Setting
 from worker.ml.tasks import Support, Task
 
@@ -300,6 +301,17 @@ class TestLabelNames:
         given = logits_of(support, test, label_embeddings=self.names()[[1, 2, 0]])
         torch.testing.assert_close(given, logits_of(support, test))
 
+    def test_those_that_only_a_fold_speaks_for_do_not_judge_it(self) -> None:
+        support = drawn(6)
+        near = torch.nn.functional.one_hot(support.labels, WIDTH).float()
+        odd = torch.arange(len(support)) % 6 < 3
+        rows = torch.where(odd[:, None], near, near.roll(1, 1))
+        told = task(replace(support, features={"text": rows}), label_embeddings=torch.eye(3, WIDTH))
+        setting = Setting.of(told)
+        speaking = torch.tensor([odd[support.ids.index(name)] for name in setting.support.ids])
+        assert text._named(setting, speaking)
+        assert not text._named(setting, ~speaking)
+
     def test_they_follow_the_callers_order_of_classes(self) -> None:
         support, test = drawn(3, noise=2.0), drawn(10, seed=1)
         order = [2, 0, 1]
@@ -308,6 +320,21 @@ class TestLabelNames:
         plain = logits_of(support, test, label_embeddings=self.names())
         moved = logits_of(other, test, label_embeddings=self.names()[order])
         torch.testing.assert_close(moved, plain[:, order], atol=1e-3, rtol=1e-3)
+
+
+def test_figures_are_of_what_was_chosen_without_the_fold_and_the_head_is_not() -> None:
+    setting = Setting.of(task(drawn(6)))
+    fitted = text.fit(setting)
+    wrong = torch.nn.functional.one_hot((setting.folds.labels + 1) % 3, 3).float()
+    plain, nested = finish(setting, replace(fitted, nested=None)), finish(setting, fitted)
+    other = finish(setting, replace(fitted, nested=wrong))
+    assert fitted.nested is not None
+    assert not torch.equal(fitted.nested, fitted.out_of_fold)
+    assert other.evaluation["accuracy"]["value"] == 0 < nested.evaluation["accuracy"]["value"]
+    assert other.advice["learning_curve"]["points"][-1]["accuracy"] == 0
+    assert other.head.config == plain.head.config == nested.head.config
+    assert all(torch.equal(other.head.tensors[k], v) for k, v in plain.head.tensors.items())
+    assert text.fit(Setting.of(task(drawn(101)))).nested is None  # of many it makes no difference
 
 
 class TestLaws:

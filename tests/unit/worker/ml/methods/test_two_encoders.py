@@ -20,6 +20,7 @@ from worker.ml.features import ngrams, spaces, whitening
 from worker.ml.fit import fit
 from worker.ml.fitting import text_mix
 from worker.ml.fitting.text_kernel import Kernel, Mix
+from worker.ml.fitting.text_mix import ChosenMix
 from worker.ml.heads import scoring
 from worker.ml.methods import text
 from worker.ml.methods.setting import Setting
@@ -60,6 +61,11 @@ def kernel_of(support: Support) -> Kernel:
     return text._kernel(setting, setting.support.texts or ())
 
 
+def chosen(support: Support) -> ChosenMix:
+    setting = Setting.of(task(support))
+    return text_mix.choose(kernel_of(support), setting.folds, setting.support.groups)
+
+
 def accuracy(head: HeadArtifact, test: Support) -> float:
     found = scoring.probabilities(head, test.features, layout=BOTH.layout, texts=test.texts)
     return float((found.argmax(1) == test.labels).float().mean())
@@ -97,16 +103,37 @@ class TestChoice:
         assert shares[0] < 0.27 < 0.3 < shares[1]
 
     def test_few_examples_leave_it_near_the_gate_and_none_at_full_weight(self) -> None:
-        kernel = kernel_of(two(2, first=1.0, second=1000.0))
-        groups = torch.arange(kernel.count)
-        prior, found = text_mix.gate(kernel), text_mix.choose(kernel, groups)
+        support = two(2, first=1.0, second=1000.0)
+        prior, found = text_mix.gate(kernel_of(support)), chosen(support).mix
         assert abs(found.shares[1] - prior.shares[1]) < 0.3
         assert 0.0 < min(found.shares)
         assert sum(found.shares) == pytest.approx(1)
 
     def test_one_example_a_class_is_the_gate(self) -> None:
-        kernel = kernel_of(two(1, first=1.0, second=1.0))
-        assert text_mix.choose(kernel, torch.arange(kernel.count)) == text_mix.gate(kernel)
+        support = two(1, first=1.0, second=1.0)
+        assert chosen(support).mix == text_mix.gate(kernel_of(support))
+
+    def test_of_two_folds_each_is_judged_by_the_gate(self) -> None:
+        support = two(2, first=1.0, second=1000.0)
+        prior, found = text_mix.gate(kernel_of(support)), chosen(support)
+        assert found.mix != prior
+        assert found.nested == [prior, prior]
+
+    def test_what_judges_a_fold_is_chosen_without_its_labels(self) -> None:
+        """Its examples are as the second encoder has them, all others as the first."""
+        support = wordless(two(12, first=1.0, second=1.0))
+        fold = Setting.of(task(support)).folds.fold
+        ids = Setting.of(task(support)).support.ids
+        odd = torch.tensor([int(fold[ids.index(name)]) == 0 for name in support.ids])
+        noise = torch.randn(support.features["text"].shape, generator=torch.Generator())
+        first = torch.arange(2 * WIDTH) < WIDTH
+        rows = torch.where(odd[:, None] == first, noise, support.features["text"])
+        mixed = replace(support, features={"text": rows})
+        again = Setting.of(task(mixed))
+        assert torch.equal(again.folds.fold, fold)
+        found = chosen(mixed)
+        others = [mix.shares[1] for mix in found.nested[1:]]
+        assert found.nested[0].shares[1] < found.mix.shares[1] < max(others)
 
     def test_the_gate_turns_to_the_second_where_the_first_does_not_know_the_language(self) -> None:
         kernel = kernel_of(two(4, first=1000.0, second=1000.0))

@@ -4,7 +4,7 @@ import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
 import { ask, beside, get, key, onSignedOut, signedIn } from "./api.js";
 import { dropped } from "./parts/drop.js";
 import { THEME, dress } from "./parts/theme.js";
-import { Button, Dialog, Failed, Guarded, Icon, Leaving, Loading, Logo, Toasts, leaving, settled, unsent, useEvery, useKeys } from "./parts/ui.js";
+import { Button, Dialog, Failed, Guarded, Icon, Leaving, Loading, Logo, Toasts, leaving, settled, unsent, useBack, useEvery, useKeys } from "./parts/ui.js";
 
 /** @type {[RegExp, string, () => Promise<any>][]} */
 const ROOMS = [
@@ -118,6 +118,8 @@ function Room({ at, me }) {
     if (first.current) { first.current = !room; return; }
     if (document.activeElement === document.body) /** @type {HTMLElement | null} */ (document.querySelector("main h1"))?.focus({ preventScroll: true });
   }, [room]);
+  // A module that did not come is not asked for twice: the page is read anew, once there is a connection.
+  useBack(!!error, () => { get("readyz").then(() => location.reload(), () => {}); });
   if (error) return html`<${Failed} error=${error} again=${() => location.reload()} />`;
   if (!room) return html`<${Loading} />`;
   if (room.Nothing) return html`<div class="empty"><h1>No such page</h1><p><a href="#/">Home</a></p></div>`;

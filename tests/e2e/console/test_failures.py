@@ -21,6 +21,37 @@ def test_a_key_that_is_not_known(console: Watched, live: Service) -> None:
     assert "hs_" not in console.page.url
 
 
+def test_a_key_that_may_not_read_is_told_so_where_it_signs_in(
+    console: Watched, live: Service
+) -> None:
+    with live.client() as client:
+        made = client.post("/v1/api_keys", json={"name": "line", "scopes": ["predict"]}).json()
+    console.page.goto(live.url + "/")
+    console.page.get_by_label("API key").fill(made["key"])
+    console.page.keyboard.press("Enter")
+    expect(console.page.get_by_role("alert")).to_contain_text("may predict, but not read")
+
+
+def test_what_did_not_come_for_want_of_a_connection_comes_with_it(
+    console: Watched, live: Service
+) -> None:
+    page = console.page
+    console.sign_in(live.key)
+    page.wait_for_load_state("networkidle")
+    page.context.set_offline(True)
+    console.open("/webhooks")
+    expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
+    page.context.set_offline(False)
+    expect(page.get_by_role("heading", name="Webhooks", exact=True)).to_be_visible()
+    expect(page.get_by_text("None yet. A webhook tells")).to_be_visible()
+    page.route("**/v1/models", lambda route: route.abort())
+    console.open("/models")
+    expect(page.get_by_role("alert")).to_contain_text("No connection")
+    page.unroute("**/v1/models")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    console.faults = [one for one in console.faults if "net::ERR" not in one]
+
+
 def test_a_bad_zip_keeps_nothing(console: Watched, live: Service, tmp_path: Path) -> None:
     console.expected = {422}
     console.sign_in(live.key)

@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/preact.js";
 import { get, part, send } from "../api.js";
 import { Button, Dialog, Failed, Field, Head, Interval, Loading, Same, curl, python, toast, useEvery, useFigure, useLoad } from "../parts/ui.js";
 import { InUse } from "../parts/live/in_use.js";
-import { Traffic, TrafficSet } from "../parts/live/traffic.js";
+import { Traffic, TrafficSet, fitting } from "../parts/live/traffic.js";
 import { axis } from "../parts/dataset_rows.js";
 import { ago, choice, ofVersion, percent, range } from "../parts/words.js";
 
@@ -24,9 +24,8 @@ function Promotion({ one, named }) {
 
 /** @param {{alias: any, models: any[], onClose: () => void, onDone: () => void}} props */
 function Offer({ alias, models, onClose, onDone }) {
-  const current = models.find((one) => one.id === alias.model);
-  const fitting = models.filter((one) => one.id !== alias.model && one.modality === current?.modality);
-  const [candidate, set] = useState(fitting[0]?.id ?? "");
+  const others = fitting(alias, models);
+  const [candidate, set] = useState(others[0]?.id ?? "");
   const [force, push] = useState(false);
   const [reason, say] = useState("");
   const [busy, work] = useState(false);
@@ -37,7 +36,7 @@ function Offer({ alias, models, onClose, onDone }) {
   };
   const why = !candidate ? "There is no other model of this kind" : force && !reason.trim() ? "Say why: it is kept in the history" : "";
   return html`<${Dialog} title="Offer a candidate" onClose=${onClose}><h2>Offer a candidate</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>Both are asked about held-out examples that neither learned from. The alias moves only if the candidate is evidently not worse.</p>
-    <${Field} title="Candidate" of=${/^candidate$/} error=${error}><select value=${candidate} onChange=${(/** @type {any} */ event) => set(event.target.value)}>${fitting.map((one) => html`<option value=${one.id}>${choice(one)}</option>`)}</select></${Field}>
+    <${Field} title="Candidate" of=${/^candidate$/} error=${error}><select value=${candidate} onChange=${(/** @type {any} */ event) => set(event.target.value)}>${others.map((one) => html`<option value=${one.id}>${choice(one)}</option>`)}</select></${Field}>
     <label class="field" style=${{ marginTop: "12px" }}><span>Why</span><input type="text" maxlength="1000" value=${reason} placeholder="labels mended" onInput=${(/** @type {any} */ event) => say(event.target.value)} /></label>
     <label class="row" style=${{ marginTop: "12px" }}><input type="checkbox" checked=${force} onChange=${() => push(!force)} /> Move it without asking the gate; recorded as forced</label>
     <${Failed} error=${error} fields=${[/^candidate$/]} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind=${force ? "danger" : "primary"} busy=${busy} why=${why} onClick=${go}>${force ? "Move it by force" : "Ask the gate"}</${Button}></div></${Dialog}>`;

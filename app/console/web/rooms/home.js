@@ -55,7 +55,7 @@ async function suspect(dataset, models) {
   const { data: found, more } = await suspectExamples(dataset, own).catch(() => ({ data: [], more: false }));
   if (!found.length) return null;
   const pictures = dataset.modality === "image" ? found.slice(0, SHOWN).map((/** @type {any} */ one) => html`<${Picture} key=${one.id} dataset=${dataset.id} example=${one.id} version=${dataset.version} alt=${label(one.label)} edge=${38} />`) : [];
-  return { what: `${more ? "Over " : ""}${dataset.label_mode === "multi_label" ? several(found.length, "example has labels that look", "examples have labels that look") : several(found.length, "label looks", "labels look")} wrong`, more: `in ${dataset.name}; ${found.length === 1 ? "mending it takes a click" : "mending them takes a click each"}`, verb: "Review", to: `#/datasets/${dataset.id}`, pictures };
+  return { what: `${more ? "Over " : ""}${dataset.label_mode === "multi_label" ? several(found.length, "example has labels that look", "examples have labels that look") : several(found.length, "label looks", "labels look")} wrong`, more: `in \u2068${dataset.name}\u2069; ${found.length === 1 ? "mending it takes a click" : "mending them takes a click each"}`, verb: "Review", to: `#/datasets/${dataset.id}`, pictures };
 }
 
 /** @param {any} alias @param {any[]} models */

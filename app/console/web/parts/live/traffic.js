@@ -20,7 +20,7 @@ async function changed(alias, change, said, onDone) {
 }
 
 /** Other models for the alias, those of its own one's dataset first: they read what it reads, and say as many labels. @param {any} alias @param {any[]} models @returns {any[]} */
-function fitting(alias, models) {
+export function fitting(alias, models) {
   const own = models.find((one) => one.id === alias.model);
   const apart = (/** @type {any} */ one) => Number(one.dataset?.id !== own?.dataset?.id);
   return models.filter((one) => own && one.id !== own.id && one.modality === own.modality && one.label_mode === own.label_mode).sort((a, b) => apart(a) - apart(b));

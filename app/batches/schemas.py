@@ -23,7 +23,7 @@ from app.uploads.intake.limits import Header
 PATH = "/v1/batch_predictions"
 WAITS = (
     "What keeps a batch waiting that has not ended, such as a store or a predictor that is away:"
-    " `{code, message}`. It is tried again by itself."
+    " `{code, message}`. It is tried again by itself; null as soon as that is due."
 )
 NO_WAITS: Mapping[str, dict[str, Any]] = {}
 ID = "batch_01ke4c0f6v6z2k8m9q3w5x7y1t"

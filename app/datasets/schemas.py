@@ -62,7 +62,7 @@ _MODE = (
 _ERASED = "Examples that the version had once, and that were erased from all versions."
 _WAITS = (
     "What keeps a version that is `processing` waiting, such as a store that is away:"
-    " `{code, message}`. It is tried again by itself."
+    " `{code, message}`. It is tried again by itself; null as soon as that is due."
 )
 _NONE = "Of them, those of a multi-label dataset that belong to no class."
 

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, Float, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from app.core.errors import HeadstartError
 from app.infra import collisions, postgres
@@ -350,6 +353,18 @@ _CLOCKS = {
 def clock_sql(session: Session) -> str:
     """The SQL expression for the database's clock, in seconds since 1970."""
     return _CLOCKS[session.get_bind().dialect.name]
+
+
+class Clock(FunctionElement[float]):
+    """The same as a part of a statement, whose database is known when it is sent."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(Clock)
+def _clock_sql(_: Clock, compiler: SQLCompiler, **__: Any) -> str:
+    return f"({_CLOCKS[compiler.dialect.name]})"
 
 
 def now(session: Session) -> float:

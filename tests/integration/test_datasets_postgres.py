@@ -8,11 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from app.infra.database import open_engine, reading, transaction
+from app.infra.database import now, open_engine, reading, transaction
 from app.infra.migrate import migrate
-from app.infra.orm import EmbeddingRow
+from app.infra.orm import EmbeddingRow, WorkRow
 from app.infra.repositories import embeddings
 from app.infra.settings import Settings
 from tests.api.datasets.test_problems import NUMBER, doubled, listed
@@ -164,3 +164,20 @@ def test_problems_are_paged_and_mark_their_examples(client: httpx.Client) -> Non
     assert sorted(kept) == ["a/9.png", "b/2.png"]
     assert client.get(f"/v1/files/{dataset}/content").content.count(b"PNG") == 2
     assert client.delete(f"{DATASETS}/{dataset}").status_code == 200
+
+
+def test_what_is_put_off_says_why_until_its_next_try_is_due(
+    service: Service, client: httpx.Client
+) -> None:
+    dataset = made(client)["id"]
+    away = {"code": "storage_unavailable", "message": "it is away"}
+
+    def told(seconds: float) -> object:
+        with transaction(service.services.sessions) as session:
+            due = now(session) + seconds
+            session.execute(update(WorkRow).values(error=away | {"times": 1}, not_before=due))
+        listed = [one["waits_for"] for one in client.get(DATASETS).json()["data"]]
+        return client.get(f"{DATASETS}/{dataset}").json()["waits_for"], listed[0]
+
+    assert told(600) == (away, away)
+    assert told(-1) == (None, None)

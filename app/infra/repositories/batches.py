@@ -151,7 +151,7 @@ def waits(
 ) -> dict[str, dict[str, Any]]:
     """What keeps each of the batches waiting, if anything does: `{code, message}` by id.
 
-    It is what a chunk of its own was put off for, or one of the dataset that is awaited.
+    It is what a chunk of its own is put off for, or one of the dataset that is awaited.
     """
     open_ids = [row.id for row in rows if row.status not in TERMINAL]
     awaited = {row.id: row.version_id for row in rows if row.status == "validating_files"}
@@ -170,15 +170,14 @@ def waits(
 def put_off(
     session: Session, owner: SQLColumnExpression[Any], ids: Sequence[str], *, organisation_id: str
 ) -> dict[str, dict[str, Any]]:
-    """Why work of these owners was put off that waits or runs again: of each the first's."""
+    """Why work of these owners is put off: of each the first's."""
     if not ids:
         return {}
     first = (
         select(func.min(WorkRow.id))
         .where(
             WorkRow.organisation_id == organisation_id,
-            WorkRow.state.in_(["queued", "running"]),
-            sql_cast(WorkRow.error, String) != "null",
+            chunks.is_put_off(),
             owner.in_(ids),
         )
         .group_by(owner)

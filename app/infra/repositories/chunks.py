@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
-from sqlalchemy import Select, String, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, or_, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,7 @@ from app.core.backbones import JOINT
 from app.core.job_state import TERMINAL
 from app.core.manifest import Modality
 from app.core.modalities import PRIMARY
+from app.infra.database import Clock
 from app.infra.orm import DatasetVersionRow, JobRow, WorkRow
 from app.infra.repositories import work
 
@@ -47,21 +48,28 @@ def ensure_embedded(
 
 
 def waits_for(version: type[DatasetVersionRow]) -> Select[Any]:
-    """Why a chunk that makes a version ready was put off, where one was, of an outer query's row.
-
-    What has never been put off, and what another try has cleared, is null in SQL or in JSON.
-    """
+    """Why a chunk that makes a version ready is put off, where one is, of an outer query's row."""
     of = WorkRow
     put_off = select(of.error).where(
         of.version_id == version.id,
         of.backbone == version.backbone,
         of.kind == "embed",
         of.priority == 0,
-        of.state.in_(["queued", "running"]),
-        sql_cast(of.error, String) != "null",
+        is_put_off(),
         version.status == "processing",
     )
     return put_off.order_by(of.id).limit(1).correlate(version)
+
+
+def is_put_off() -> ColumnElement[bool]:
+    """That work waits for its next try, with an error that says why.
+
+    Once that is due, what was away may be back, and it is its turn that is waited for. What has
+    never been put off, and what another try has cleared, is null in SQL or in JSON.
+    """
+    of = WorkRow
+    told = sql_cast(of.error, String) != "null"
+    return and_(of.state == "queued", of.not_before > Clock(), told)
 
 
 def queue(

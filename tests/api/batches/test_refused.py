@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -154,6 +155,7 @@ def test_a_failed_dataset_fails_what_waits_for_it(
 
 
 AWAY = {"code": "storage_unavailable", "message": "it is away"}
+PUT_OFF = {"error": AWAY | {"times": 3}}
 
 
 def test_a_batch_says_what_it_waits_for(
@@ -171,15 +173,20 @@ def test_a_batch_says_what_it_waits_for(
             assert client.get(f"{BATCHES}/{one}").json()["waits_for"] == found[one]
         return {"first": found[first], "second": found[second]}
 
-    def put_off(*which: Any) -> None:
+    def put_off(*which: Any, until: float = time.time() + 600) -> None:
         with transaction(service.services.sessions) as session:
-            session.execute(update(WorkRow).where(*which).values(error=AWAY | {"times": 3}))
+            session.execute(update(WorkRow).where(*which).values(PUT_OFF | {"not_before": until}))
 
     assert told() == {"first": None, "second": None}
     put_off(WorkRow.kind == "embed")
     assert told() == {"first": AWAY, "second": None}
     put_off(WorkRow.batch_id == second)
     assert told() == {"first": AWAY, "second": AWAY}
+    put_off(WorkRow.batch_id == second, until=time.time() - 5)
+    assert told() == {"first": AWAY, "second": None}
+    put_off(WorkRow.kind == "embed", until=time.time() - 5)
+    assert told() == {"first": None, "second": None}
+    put_off(WorkRow.kind == "embed")
     client.post(f"{BATCHES}/{second}/cancel")
     finish(service, dataset)
     assert told() == {"first": None, "second": None}
@@ -192,10 +199,14 @@ def test_a_batch_of_requests_says_what_it_waits_for(service: Service, client: ht
     one, other = (client.post("/v1/batches", json=wanted).json()["id"] for _ in range(2))
     with transaction(service.services.sessions) as session:
         mine = WorkRow.payload["batch"].as_string() == one
-        session.execute(update(WorkRow).where(mine).values(error=AWAY | {"times": 3}))
+        put_off = update(WorkRow).where(mine)
+        session.execute(put_off.values(PUT_OFF | {"not_before": time.time() + 600}))
     listed = {row["id"]: row["waits_for"] for row in client.get("/v1/batches").json()["data"]}
     assert listed == {one: AWAY, other: None}
     assert client.get(f"/v1/batches/{one}").json()["waits_for"] == AWAY
+    with transaction(service.services.sessions) as session:
+        session.execute(put_off.values(not_before=time.time() - 5))
+    assert client.get(f"/v1/batches/{one}").json()["waits_for"] is None
 
 
 def test_a_ready_dataset_lets_its_batches_go_on(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -66,13 +67,18 @@ def test_a_file_whose_store_is_away_says_what_it_waits_for(
     file = send(client, to=FILES).json()["id"]
     away = {"code": "storage_unavailable", "message": "it is away", "param": None, "times": 3}
     with transaction(service.services.sessions) as session:
-        session.execute(update(WorkRow).values(error=away))
+        session.execute(update(WorkRow).values(error=away, not_before=time.time() + 600))
     found = client.get(f"{FILES}/{file}").json()
     assert (found["status"], found["status_details"]) == ("uploaded", "it is away")
     for path in ("", "/versions/1"):
         told = client.get(f"/v1/datasets/{file}{path}").json()
         assert told["waits_for"] == {"code": "storage_unavailable", "message": "it is away"}
     assert client.get("/v1/datasets").json()["data"][0]["waits_for"] == told["waits_for"]
+    with transaction(service.services.sessions) as session:
+        session.execute(update(WorkRow).values(not_before=time.time() - 5))
+    assert client.get(f"{FILES}/{file}").json()["status_details"] is None
+    for path in ("", "/versions/1"):
+        assert client.get(f"/v1/datasets/{file}{path}").json()["waits_for"] is None
     finish(service, file)
     assert client.get(f"/v1/datasets/{file}").json()["waits_for"] is None
 

@@ -303,7 +303,7 @@ def _slips(counts: Counter[str]) -> Iterator[Problem]:
     others = sorted(count for count in counts.values() if count > 1)
     many = single and 4 * len(single) <= len(counts) and others[0] >= ENOUGH_TO_REPEAT
     if not many:
-        single = [label for label in single if _is_number_among_words(label, counts)]
+        single = single if _are_number_among_words(single, counts) else []
     if single:
         some = ", ".join(repr(visible(label[:40])) for label in single[:5])
         yield _doubt(
@@ -312,13 +312,13 @@ def _slips(counts: Counter[str]) -> Iterator[Problem]:
         )
 
 
-def _is_number_among_words(label: str, counts: Counter[str]) -> bool:
-    """Whether it is one as a table's last row has them, `Total,12`: all others are words of a few
+def _are_number_among_words(single: Sequence[str], counts: Counter[str]) -> bool:
+    """Whether they are one, as a table's last row has it, `Total,12`: all others are words of a few
     examples each."""
-    others = [one for one in counts if one != label]
-    words = not any(_NUMBER.fullmatch(one.strip()) for one in others)
-    few = len(others) > 1 and min(counts[one] for one in others) >= _FEW
-    return _NUMBER.fullmatch(label.strip()) is not None and words and few
+    if len(single) != 1 or len(counts) < 3:  # of several that have one example, none stands out
+        return False
+    few = all(count >= _FEW for label, count in counts.items() if label != single[0])
+    return few and [label for label in counts if _NUMBER.fullmatch(label.strip())] == [*single]
 
 
 def _are_ids(counts: Counter[str]) -> bool:
@@ -340,6 +340,11 @@ def unlabelled(labels: Collection[str]) -> Set[str]:
     classes: beside one other they may be what it is told from."""
     found = {label for label in labels if _plain(label) in UNLABELLED}
     return found if len(set(labels) - found) > 1 else set()
+
+
+def says_unlabelled(label: str, others: Collection[str]) -> bool:
+    """Whether a label says so beside the others, of which it may be one."""
+    return _plain(label) in UNLABELLED and label in unlabelled({*others, label})
 
 
 def may_be_none(label: str) -> bool:

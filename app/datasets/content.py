@@ -10,7 +10,7 @@ from pathlib import Path
 from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, LabelMode, Problem, least_classes
-from app.core.review import review, unlabelled
+from app.core.review import review, says_unlabelled
 from app.core.texts import TRUTHS, truth_spelled, visible
 from app.datasets import appending, crops
 from app.infra.repositories.datasets import NewVersion
@@ -176,7 +176,7 @@ def label_read(label: str, known: Collection[str]) -> str:
         read = single(label)
     except ValueError as error:
         raise HeadstartError("invalid_value", f"{label[:60]!r}: {error}", param="label") from error
-    if unlabelled({*known, read}) & {read} - set(known):
+    if read not in known and says_unlabelled(read, known):
         why = f"{label!r} says that nobody has labelled it: delete the example in place of that"
         raise HeadstartError("invalid_value", why, param="label")
     return read

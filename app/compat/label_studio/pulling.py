@@ -22,7 +22,7 @@ from app.compat.label_studio.config import Annotated, ChoiceConfig, annotated, r
 from app.compat.label_studio.endpoints import says_of, start_training, studio_of
 from app.compat.label_studio.studio import Studio
 from app.compat.label_studio.tasks import input_of
-from app.compat.label_studio.words import class_of
+from app.compat.label_studio.words import classes_of
 from app.core import messages
 from app.core.errors import DATABASE_AWAY, HeadstartError
 from app.feedback import fitness, giving
@@ -135,7 +135,7 @@ async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, A
     found = await to_thread.run_sync(read, export, config)
     del export
     said = {one for task in found for one in task.choices}
-    names = {one: class_of(one, says.labels) for one in said}
+    names = classes_of(said, says.labels)
     tasks = list({task.id: _worded(task, names) for task in found if task.id}.values())
     counts = {"tasks": len(found), "changed": 0, "unchanged": 0,
               "unreadable": len(found) - len(tasks), "removed": 0}  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -41,7 +41,7 @@ class ChoiceWords:
         does not name its classes, each is the other."""
         if not choices or not labels:
             return cls({one: one for one in (*labels, *choices)}, (), ())
-        means = {choice: class_of(choice, labels) for choice in choices}
+        means = classes_of(choices, labels)
         counts = Counter(means.values())
         choice_of = {
             label: choice
@@ -68,9 +68,10 @@ class ChoiceWords:
                 raise HeadstartError("invalid_request", why, param="label_config")
 
 
-def class_of(choice: str, labels: Collection[str]) -> str:
-    """The class that a choice means, as the model spells it; the choice itself where none is."""
-    return choice if choice in labels else by_word(labels).get(alike(choice), choice)
+def classes_of(choices: Iterable[str], labels: Collection[str]) -> dict[str, str]:
+    """The class that each choice means, as the model spells it; the choice itself where none is."""
+    known, words = set(labels), by_word(labels)
+    return {one: one if one in known else words.get(alike(one), one) for one in choices}
 
 
 def _few(names: Sequence[str]) -> str:

@@ -20,16 +20,14 @@ def settled(
     """The examples whose labels are classes, each spelled in one way, and what is said of the
     others: the -1 of tables, and what is called `Unlabeled`. What is `known` to be a class, as the
     dataset has it or it was declared, is one as it stands."""
-    problems = []
     hint = "" if rules.several or known else "; name it in `classes` if it is a class"
-    for name in sorted(unlabelled(_names(listed)) - set(known)):
-        places = {at for at, one in enumerate(listed) if one.names == (name,)}
-        listed, told = _left_out(listed, places, hint)
-        problems += told
+    places_of = _places(listed, unlabelled(_names(listed)) - set(known))
+    problems = [_told([listed[at] for at in one], hint) for _, one in sorted(places_of.items())]
+    listed = _without(listed, set().union(*places_of.values()))
     if not rules.several and not any(map(marks_none, known)) and none_is_marked(_by_split(listed)):
         places = {at for at, one in enumerate(listed) if _is_marked(one)}
-        listed, told = _left_out(listed, places, hint)
-        problems += told
+        problems += [_told([listed[at] for at in sorted(places)], hint)] if places else []
+        listed = _without(listed, places)
     return _spelled(listed, known), problems
 
 
@@ -44,18 +42,25 @@ def _by_split(listed: Iterable[Draft]) -> dict[str, set[str]]:
     return labels
 
 
-def _left_out(
-    listed: Sequence[Draft], places: Set[int], hint: str
-) -> tuple[list[Draft], list[Problem]]:
-    marked = [listed[at] for at in sorted(places)]
-    if not marked:
-        return list(listed), []
+def _places(listed: Sequence[Draft], names: Set[str]) -> dict[str, list[int]]:
+    """Where the examples are that have one of the names, and nothing beside it."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for at, one in enumerate(listed):
+        if len(one.names) == 1 and one.names[0] in names:
+            places[one.names[0]].append(at)
+    return places
+
+
+def _without(listed: Sequence[Draft], places: Set[int]) -> list[Draft]:
+    return [one for at, one in enumerate(listed) if at not in places]
+
+
+def _told(marked: Sequence[Draft], hint: str) -> Problem:
+    """That examples of one label are left out."""
     name = shown(marked[0].names[0], 60)
     said = f"{len(marked)} example(s) have the label {name}, which beside other classes says that "
     said += f"nobody has labelled them: they are left out{hint}"
-    kept = [one for at, one in enumerate(listed) if at not in places]
-    first = marked[0].path
-    return kept, [Problem(code="unlabelled", message=said, path=first, excluded=True)]
+    return Problem(code="unlabelled", message=said, path=marked[0].path, excluded=True)
 
 
 def _is_marked(draft: Draft) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.compat.label_studio.config import read_config
-from app.compat.label_studio.words import ChoiceWords, Says, class_of
+from app.compat.label_studio.words import ChoiceWords, Says, classes_of
 from app.core.errors import HeadstartError
 
 LABELS = ["card_arrival", "age_limit", "A-"]
@@ -19,7 +19,7 @@ def test_choices_are_classes_in_another_spelling(choices: list[str]) -> None:
     words.check()
     assert words.choice_of == dict(zip(LABELS, choices, strict=False))
     assert list(words.strange) == choices[3:]
-    assert [class_of(one, LABELS) for one in choices] == [*LABELS, *choices[3:]]
+    assert list(classes_of(choices, LABELS).values()) == [*LABELS, *choices[3:]]
 
 
 def test_of_two_choices_alike_the_exact_one_is_the_class_or_none() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.manifest import Example, Split, example_id, usable
-from app.core.review import may_be_none, review, unlabelled
+from app.core.review import may_be_none, review, says_unlabelled, unlabelled
 
 
 def example(
@@ -119,6 +121,13 @@ def test_a_class_of_one_beside_classes_of_many_is_told() -> None:
 def test_a_number_of_one_example_among_words_is_told(labels: list[str], told: bool) -> None:
     problems = review([example(str(at), str(at), one) for at, one in enumerate(labels)])[1]
     assert [one.message.startswith("'12' has one example") for one in problems] == [True] * told
+
+
+def test_of_very_many_labels_of_one_example_each_is_looked_at_once() -> None:
+    """Were each compared with all others, this took minutes."""
+    many = [example(str(at), str(at), f"class{at}") for at in range(20_000)]
+    (told,) = review(many)[1]
+    assert "20000 examples have 20000 labels" in told.message
 
 
 def test_labels_that_look_alike_are_named_together() -> None:
@@ -308,6 +317,19 @@ def test_what_says_so_is_found_beside_several_classes(name: str) -> None:
     assert unlabelled(["cat", "dog", name]) == {name}
     assert unlabelled(["positive", name]) == set()
     assert unlabelled([name]) == set()
+
+
+class _Unread(set[str]):
+    """Labels that nobody is to look through."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError
+
+
+def test_only_a_label_that_may_say_so_is_compared_with_the_others() -> None:
+    assert not says_unlabelled("bird", _Unread(["cat", "dog"]))
+    assert says_unlabelled("Unlabeled", ["cat", "dog"])
+    assert not says_unlabelled("Unlabeled", ["cat"])
 
 
 def test_all_ways_of_saying_it_are_one() -> None:

@@ -84,6 +84,7 @@ class UnreadGroups:
         self._table = table
         self._columns = [_Column(name) for name in names[:MOST_COLUMNS]]
         self._labels = Counter[Any]()
+        self._rows = 0
         self._held = 0
 
     def see(self, values: Mapping[str, Any], label: Any) -> None:
@@ -92,13 +93,14 @@ class UnreadGroups:
             return
         told = repr(label)
         self._labels[told] += 1
+        self._rows += 1
         for column in self._columns:
             value = _plain(values.get(column.name))
             if value is not None:
                 self._held -= len(column.counts)
                 column.see(value, told)
                 self._held += len(column.counts)
-        if sum(self._labels.values()) % 1000 == 0:
+        if self._rows % 1000 == 0:
             self._columns = [one for one in self._columns if self._may(one)]
 
     def _may(self, column: _Column) -> bool:
@@ -134,7 +136,7 @@ class UnreadGroups:
 
     def _is_no_accident(self, column: _Column) -> bool:
         """Whether that each value has one label tells something, for many small groups."""
-        rows, again = sum(self._labels.values()), column.recur
+        rows, again = self._rows, column.recur
         many = len(again) >= FEW and len(column.counts) >= 3 * len(self._labels)
         if not many or 2 * sum(again) < sum(column.counts.values()):
             return False

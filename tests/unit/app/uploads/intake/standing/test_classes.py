@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from app.uploads.intake import Built, IntakeOptions
+from app.uploads.intake.labels.rules import SINGLE
 from app.uploads.intake.limits import FormerReading
+from app.uploads.intake.pack import Draft, Slot
+from app.uploads.intake.standing import settled
 from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
@@ -114,3 +117,14 @@ def test_one_of_several_labels_is_spelled_so_too(take: Take) -> None:
         data, "a.csv", options=replace(options, former=FormerReading(labels=frozenset({"true"})))
     )
     assert [one.labels for one in built.examples] == [("true", "x"), ("x",), ("true",)]
+
+
+def test_each_of_very_many_ways_of_saying_that_there_is_none_is_told() -> None:
+    """Were all examples looked through for each, this took minutes."""
+    slot = Slot(sha256="0" * 64, offset=0, length=1)
+    ways = [f"{'_' * (at % 200)}unlabeled{'.' * (at // 200)}" for at in range(20_000)]
+    listed = [Draft(slot, name, name, None, None) for name in ["cat", *ways, "dog", "unlabeled"]]
+    kept, problems = settled(listed, SINGLE, ())
+    assert [one.label for one in kept] == ["cat", "dog"]
+    assert [one.path for one in problems] == sorted(ways)
+    assert [one.message[:1] for one in problems if one.path == "unlabeled"] == ["2"]

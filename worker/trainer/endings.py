@@ -39,6 +39,8 @@ _KNOWN_ELSEWHERE = ("unknown_backbone", "unknown_method")
 """The app has taken these: a worker that does not know them is of another release."""
 _TRIES_ELSEWHERE = 60
 """Most of them a minute apart: for an hour."""
+_TRIES_FOR_ROOM = 24 * 60
+"""So for a day, which is what a batch has."""
 _TRIES_LOST = 10
 """So often in a row it is looked for what the store has lost or damaged: for six minutes, in which
 a slip passes, or somebody puts it back."""
@@ -68,8 +70,11 @@ def conclude(session: Session, claim: Claim, error: Exception, *, alone: bool = 
 
 def _passes(claim: Claim, error: HeadstartError, *, alone: bool) -> bool:
     """Whether it may go better later, or elsewhere."""
+    times = int((claim.error or {}).get("times", 0))
     if error.code in _KNOWN_ELSEWHERE:
-        return not alone and int((claim.error or {}).get("times", 0)) < _TRIES_ELSEWHERE
+        return not alone and times < _TRIES_ELSEWHERE
+    if error.code == "storage_full":
+        return kind_of(claim).waits_for_room and times < _TRIES_FOR_ROOM
     return error.code in _TRANSIENT
 
 

@@ -29,7 +29,8 @@ class WorkRow(Base):
     organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"))
     state: Mapped[str] = mapped_column(String(12))
     priority: Mapped[int] = mapped_column(default=0)
-    """0: somebody waits; 1: an export; 5: a batch, bulk that lets them pass; 10: idle-time work."""
+    """0: somebody waits; 1: an export, or the files of a batch that is answered; 5: a batch, bulk
+    that lets them pass; 10: idle-time work."""
     job_id: Mapped[str | None] = mapped_column(String(40), index=True)
     batch_id: Mapped[str | None] = mapped_column(
         ForeignKey("batches.id", ondelete="CASCADE"), index=True

@@ -39,6 +39,7 @@ class Kind:
     True where that has already decided how to go on.
     `on_failure(session, claim, error)` ends the work for good, and all that cannot go on without.
     `given_up` is the error's code after too many unexpected ones.
+    `waits_for_room`: a full disk is waited for, as what is away is: hours of answers would be lost.
     """
 
     run: Callable[[Attempt], None]
@@ -48,6 +49,7 @@ class Kind:
     on_crash: Callable[[Session, Claim, str], bool] = _no_way_on
     on_failure: Callable[[Session, Claim, HeadstartError], None] = work.fail
     given_up: str = "internal"
+    waits_for_room: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -68,6 +70,7 @@ KINDS: Mapping[str, Kind] = {
         begin=batch.begin,
         on_crash=batch.isolate,
         on_failure=batch.fail,
+        waits_for_room=True,
     ),
     "drift": Kind(run=drift.run, makes_way=True),
     "export": Kind(run=export.run),
@@ -76,6 +79,7 @@ KINDS: Mapping[str, Kind] = {
         makes_way=True,
         begin=request_batches.begin,
         on_failure=requests.fail,
+        waits_for_room=True,
     ),
     "promote": Kind(run=promote.run, makes_way=True, begin=promote.begin, on_failure=promote.fail),
 }

@@ -17,7 +17,7 @@ from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
 from app.infra.orm import RequestBatchRow, RequestPieceRow, WorkRow
-from app.infra.repositories import work
+from app.infra.repositories import deletions, work
 from app.infra.repositories.batches import PRIORITY, put_off
 from app.infra.repositories.openai import files
 from app.infra.repositories.work import Claim
@@ -25,6 +25,9 @@ from app.infra.repositories.work import Claim
 PREFIX = "batch_req_"
 KIND = "requests"
 WINDOW_SECONDS = 86_400.0
+WRITE_PRIORITY = 1
+"""What was answered is handed out before other batches' pieces are asked: it takes a moment."""
+_WRITE = {"step": "write"}
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _ASKING = frozenset({"validating", "in_progress"})
 
@@ -82,12 +85,14 @@ def _check_input(session: Session, file_id: str, *, organisation_id: str) -> Non
         raise HeadstartError("invalid_request", why, param="input_file_id")
 
 
-def _queue(session: Session, row: RequestBatchRow, payload: Mapping[str, Any]) -> None:
+def _queue(
+    session: Session, row: RequestBatchRow, payload: Mapping[str, Any], *, priority: int = PRIORITY
+) -> None:
     work.add(
         session,
         KIND,
         organisation_id=row.organisation_id,
-        priority=PRIORITY,
+        priority=priority,
         payload={"batch": row.id, **payload},
     )
 
@@ -156,7 +161,7 @@ def start(session: Session, claim: Claim, pieces: Sequence[Mapping[str, Any]], t
     row.total, row.pieces = total, len(pieces)
     if row.status == "cancelling":
         row.pieces = 0
-        _queue(session, row, {"step": "write"})
+        _queue(session, row, _WRITE, priority=WRITE_PRIORITY)
         return
     _advance(session, row, "in_progress")
     for piece in pieces:
@@ -231,7 +236,7 @@ def _count_down(session: Session, row: RequestBatchRow) -> None:
     if row.pieces <= 0:
         if row.status == "in_progress":
             _advance(session, row, "finalizing")
-        _queue(session, row, {"step": "write"})
+        _queue(session, row, _WRITE, priority=WRITE_PRIORITY)
 
 
 def conclude(
@@ -246,6 +251,11 @@ def conclude(
     row.output_file_id, row.error_file_id = answers, errors
     cancelled = row.status == "cancelling"
     _advance(session, row, "cancelled" if cancelled else "expired" if row.lapsed else "completed")
+    return _forget(session, row)
+
+
+def _forget(session: Session, row: RequestBatchRow) -> list[str]:
+    """Drop the rows of a batch's pieces; the keys that they had."""
     found = pieces(session, row.id)
     session.execute(delete(RequestPieceRow).where(RequestPieceRow.batch_id == row.id))
     return [key for one in found for key in (one.answers, one.errors) if key]
@@ -258,13 +268,13 @@ def pieces(session: Session, batch_id: str) -> list[RequestPieceRow]:
 
 
 def fail(session: Session, claim: Claim, errors: Sequence[Mapping[str, Any]]) -> None:
-    """The batch cannot go on. Raises LostClaimError."""
+    """The batch cannot go on; what its pieces have stored is to go. Raises LostClaimError."""
     work.finish(session, claim, "failed")
     row = of_claim(session, claim)
     row.errors = [dict(error) for error in errors]
     if row.status not in ENDED:
         _advance(session, row, "failed")
-    session.execute(delete(RequestPieceRow).where(RequestPieceRow.batch_id == row.id))
+    deletions.note_files(session, _forget(session, row), organisation_id=row.organisation_id)
 
 
 def cancel(session: Session, batch_id: str, *, organisation_id: str) -> RequestBatchRow:

@@ -17,7 +17,7 @@ from app.infra.repositories import work
 from app.infra.repositories.openai import files, request_batches
 from app.infra.repositories.openai.files import NewFile
 from app.infra.repositories.openai.request_batches import Piece, PlannedRequests
-from app.infra.storage.lost import MissingError
+from app.infra.storage import MissingError
 from tests.integration.worker.conftest import training
 from tests.worker_kit import Kit, organisation, put
 from worker.trainer.endings import conclude

@@ -36,6 +36,7 @@ def test_whoever_has_typed_is_asked_before_a_form_closes(console: Watched, live:
     asked = page.get_by_role("dialog", name="Leave now?")
     page.keyboard.press("Escape")
     expect(asked).to_contain_text("“A new webhook” is not sent yet")
+    expect(asked.get_by_role("button", name="Stay")).to_be_focused()
     page.keyboard.press("Escape")
     expect(asked).to_have_count(0)
     expect(typed).to_be_focused()

@@ -384,5 +384,5 @@ export function Leaving() {
   const stay = () => set(null);
   const go = () => { stay(); settled(); asked.go(); };
   return html`<${Dialog} title="Leave now?" onClose=${stay}><h2>Leave now?</h2><p class="muted" style=${{ marginTop: "8px" }}>${asked.said}</p>
-    <div class="acts"><${Button} onClick=${go}>${asked.verb}</${Button}><${Button} kind="primary" onClick=${stay}>Stay</${Button}></div></${Dialog}>`;
+    <div class="acts"><${Button} onClick=${go}>${asked.verb}</${Button}><${Button} kind="primary" autofocus onClick=${stay}>Stay</${Button}></div></${Dialog}>`;
 }

@@ -34,6 +34,7 @@ from app.uploads.intake.pack import new_pack
 from app.uploads.intake.refusals import codes_of, without_boxes
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import consensus
+from app.uploads.intake.tables.turns import by_turns
 
 OF_TOO_LITTLE = frozenset({"empty_dataset", "insufficient_classes", "ambiguous_layout"})
 """Refusals that what was left out explains."""
@@ -114,8 +115,7 @@ class _Intake:
         with path.open("rb") as file:
             opened = opening.open_archive(file, kind, self._options, self._refusals)
             self._say_page(opened)
-            paths = [entry.path for entry in opened.entries]
-            peek = partial(members.head, opened)
+            peek, paths = partial(members.head, opened), [entry.path for entry in opened.entries]
             every = members.with_tables(layout.members(paths, asked, peek, self._refusals), peek)
             self._refusals.check()
             members.refuse_foreign(every, peek)
@@ -145,7 +145,7 @@ class _Intake:
         """A code page that no name states is told: labels are names."""
         if opened.page.assumed:
             problem = code_pages.assumption(opened.page, [one.path for one in opened.entries])
-            self._drafts.problems.append(problem)
+            self._drafts.tell(problem)
             self._drafts.notes.append(problem.message)
 
     def _items(
@@ -338,10 +338,9 @@ class _Intake:
         if not held.data:
             self._drafts.reject(members.empty(item.path))
             return
-        told = item
         if held.patient and not item.group:
-            told = replace(item, group=self._drafts.patients.of(held.patient))
-        slot = self._drafts.add(held.data, item.path, told, modality=modality, sha256=held.sha256)
+            item = replace(item, group=self._drafts.patients.of(held.patient))
+        slot = self._drafts.add(held.data, item.path, item, modality=modality, sha256=held.sha256)
         if held.frames > 1:
             named = manifest.example_id(sha256=slot.sha256, path=item.path)
             self._drafts.problems.append(members.further_frames(held, named, item.path))
@@ -352,29 +351,34 @@ class _Intake:
         chosen = layout.tables(tree)
         self._drafts.problems += layout.folds_told(chosen, labelled=self._options.labelled)
         named = any(split for _, split in chosen)
-        for member, split in chosen:
-            taken = self._take_table(opened, member, split, may_miss=named and split != "train")
+        for (member, split), taken in by_turns(chosen, partial(self._take_table, opened, named)):
             if taken and named and split is None and self._options.labelled:
                 self._drafts.problems.append(doubts.trained_on(member.path))
-        named_in = self._drafts.name_numbers(found, partial(members.start, opened))
-        labels, used = self._drafts.labels, named_in | {member.index for member, _ in chosen}
-        self._drafts.problems += layout.ignored(tree, used, labels=labels)
+        used = self._drafts.name_numbers(found, partial(members.start, opened))
+        used |= {member.index for member, _ in chosen}
+        self._drafts.problems += layout.ignored(tree, used, labels=self._drafts.labels)
 
     def _take_table(
-        self, opened: Archive, member: FileInTree, split: Split | None, *, may_miss: bool
-    ) -> bool:
-        """Take in one table; one that is held out, as Kaggle's are, may have no labels at all."""
-        before = len(self._drafts.listed)
+        self, opened: Archive, named: bool, table: tuple[FileInTree, Split | None], may_wait: bool
+    ) -> bool | None:
+        """Take in one table; one that is held out (some are `named` so), as Kaggle's are, may have
+        no labels at all. None where it is not read, and others after it may tell how."""
+        member, split = table
+        before, told = len(self._drafts.listed), len(self._drafts.problems)
         try:
             self._drafts.take_rows(self._rows(opened, member), split)
         except HeadstartError as error:
-            if not may_miss or error.code != "schema_mismatch" or len(self._drafts.listed) > before:
+            if error.code != "schema_mismatch" or len(self._drafts.listed) > before:
+                raise
+            if may_wait and not self._drafts.assumed.header:
+                del self._drafts.problems[told:]
+                return None
+            if not named or split == "train":
                 raise
             self._drafts.problems.append(doubts.left_out(member.path, error))
         return len(self._drafts.listed) > before
 
     def _rows(self, opened: Archive, member: FileInTree, *, paths: bool = False) -> Iterator[Row]:
-        """The rows of a table inside the archive, by way of a file of our own."""
         with self._copied(opened, member) as path:
             yield from self._read(path, members.kind(opened, member), member.path, paths=paths)
 
@@ -382,13 +386,11 @@ class _Intake:
     def _copied(self, opened: Archive, member: FileInTree) -> Iterator[Path]:
         target = self._folder / f"table-{member.index}"
         with target.open("wb") as out:
-            for data in opened.chunks(opened.entries[member.index]):
-                out.write(data)
+            out.writelines(opened.chunks(opened.entries[member.index]))
         yield target
         target.unlink()
 
     def _read(self, path: Path, kind: Kind, name: str, *, paths: bool = False) -> Iterator[Row]:
-        """The rows of a table, or of what lists an archive's pictures."""
         table = self._table_file(path, kind, name, paths=paths)
         return lists.rows(table) if paths and lists.is_list(name) else tables.read(table)
 

@@ -11,6 +11,7 @@ from app.uploads.intake.archive import Archive
 from app.uploads.intake.containers import codecs, tars
 from app.uploads.intake.containers.tars import TarArchive
 from app.uploads.intake.containers.zips import ZipArchive
+from app.uploads.intake.labels import pairs
 from app.uploads.intake.labels.rules import almost_tailed, is_fasttext, is_tailed
 from app.uploads.intake.layout import TABLES
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
@@ -90,6 +91,12 @@ def kind_of(head: bytes, filename: str) -> Kind:
 
 def _neither(head: bytes) -> str:
     almost = almost_tailed(head)
+    if almost is None and pairs.parted(head):
+        almost = (
+            "its lines look parted, and too few of them say a label that comes again to be sure: "
+            "call it .tsv or .csv to have it read as a table, with header=none if its first line "
+            "is an example"
+        )
     said = "neither a zip nor a tar nor a table: CSV, JSON, Parquet or xlsx"
     return f"{said}; {almost}" if almost else said
 

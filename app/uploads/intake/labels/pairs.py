@@ -11,9 +11,12 @@ SEPARATORS = "\t;|,"
 LINES = 100
 """That tell what parts their cells."""
 FEWEST = 4
+_OFF = 10
+"""One of so many lines may be parted otherwise: whoever reads the rows names it."""
 _PAIR = 2
 _LETTERS = 6
 """Of a cell, in the mean, from which a column of a script without blanks has texts."""
+_ENDS = tuple(".!?…。\uff01\uff1f।؟።។")
 _FILE = re.compile(r".*\S\.[a-z][a-z0-9]{1,4}", re.IGNORECASE | re.DOTALL)
 Sample = Sequence[Mapping[str, Any]]
 
@@ -41,6 +44,28 @@ def separator(head: str) -> str | None:
 def is_pairs(head: bytes) -> bool:
     """Whether a file begins with lines of a label and a text."""
     return b"\0" not in head and separator(head.decode("utf-8", "replace")) is not None
+
+
+def parted(head: bytes) -> bool:
+    """Whether one mark parts most of the first lines in two, whatever they say: so lines look that
+    lie beside those of `is_pairs`, be they few."""
+    lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()][:LINES]
+    counts = (sum(len(_cells(line, mark)) == _PAIR for line in lines) for mark in SEPARATORS)
+    return b"\0" not in head and 2 * max(counts) >= max(1, len(lines))
+
+
+def stands_out(cell: str, sample: Sample, name: str) -> bool:
+    """Whether a cell is a word above a column of texts, as the name of a column is."""
+    below = cells(sample, name)
+    if _says_more(cell) or not below:
+        return False
+    longer = sum(_says_more(one) or len(one) >= 2 * len(cell.strip()) for one in below)
+    return _OFF * longer >= (_OFF - 1) * len(below)
+
+
+def _says_more(cell: str) -> bool:
+    """Whether it has more than a word, or ends as a sentence does."""
+    return len(cell.split()) > 1 or cell.rstrip().endswith(_ENDS)
 
 
 def cells(sample: Sample, name: str) -> list[str]:
@@ -71,10 +96,28 @@ def _unparted(cell: str) -> int:
 
 
 def _parts(lines: Sequence[str], mark: str) -> bool:
+    rows = _rows(lines, mark)
+    two = [row for row in rows if len(row) == _PAIR]
+    if len(two) < FEWEST or _OFF * (len(rows) - len(two)) > len(rows):
+        return False
+    return pair(("1", "2"), [{"1": one, "2": other} for one, other in two]) is not None
+
+
+def _rows(lines: Sequence[str], mark: str) -> list[list[str]]:
+    """The cells of records of several lines, or of each line where a quotation mark is its text's
+    own."""
     try:
         rows = list(csv.reader(lines, delimiter=mark, strict=True))
     except csv.Error:
-        return False
-    if len(rows) < FEWEST or any(len(row) != _PAIR for row in rows):
-        return False
-    return pair(("1", "2"), [{"1": one, "2": other} for one, other in rows]) is not None
+        rows = []
+    if rows and all(len(row) == _PAIR for row in rows):
+        return rows
+    return [_cells(line, mark) for line in lines]
+
+
+def _cells(line: str, mark: str) -> list[str]:
+    """The cells of one line; beside tabs a quotation mark that does not close is a text's own."""
+    try:
+        return next(csv.reader([line], delimiter=mark, strict=True), [])
+    except csv.Error:
+        return line.split(mark) if mark == "\t" else []

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from app.uploads.intake.labels.pairs import is_pairs
+from app.uploads.intake.labels.pairs import is_pairs, parted
 from app.uploads.intake.labels.rules import is_fasttext, is_tailed
 from app.uploads.intake.splits import of_folders, read_name
 
@@ -34,7 +34,25 @@ def tables_among(texts: Mapping[int, str], peek: Callable[[int], bytes]) -> froz
         few = not are_classes and len(inside) <= MOST and 2 * len(mine) >= len(inside)
         if name in splits or called or few:
             found |= mine
-    return frozenset(found)
+    return frozenset(found | _beside(near, found, peek))
+
+
+def _beside(near: Mapping[int, str], found: set[int], peek: Callable[[int], bytes]) -> set[int]:
+    """What lies beside such lines and is parted as they are, though too few to tell by themselves:
+    it is read, or refused by its line, but not passed over."""
+    folders = {near[at].rpartition("/")[0] for at in found if is_pairs(peek(at))}
+    return {
+        at
+        for at, path in near.items()
+        if path.rpartition("/")[0] in folders
+        and not DOCUMENTS.match(path.rpartition("/")[2])
+        and parted(_whole_lines(peek(at)))
+    }
+
+
+def _whole_lines(head: bytes) -> bytes:
+    """Without the last line, of which there may be more, unless it is the only one."""
+    return head.rpartition(b"\n")[0] or head
 
 
 def _says_labels(head: bytes) -> bool:

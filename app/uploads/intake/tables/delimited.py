@@ -69,7 +69,7 @@ def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]
         separator, names = parting, [name.strip() for name in _named(header, parting)]
     nameless = table.header == headless.NONE
     if nameless:
-        names = headless.numbers(len(_first(begun, header, separator) or names))
+        names = headless.numbers(len(_first(begun, header, separator, lines) or names))
         lines.again()
     form = CellForm(separator, blank=_blank_follows(begun, header, separator))
     return names, _records(lines, names, form, Headers(table, () if nameless else names))
@@ -323,12 +323,15 @@ def _unreadable(row: Row, error: csv.Error) -> HeadstartError:
     return row.error("schema_mismatch", next(told, "its cells are not readable as CSV"))
 
 
-def _first(head: str, header: str, separator: str) -> list[str]:
-    """The cells of the record that begins with the line `header`, of however many lines."""
-    lines = head[max(0, head.find(header)) :].splitlines(keepends=True)
+def _first(head: str, header: str, separator: str, lines: RecordLines) -> list[str]:
+    """The cells of the record that begins with the line `header`, of however many lines; none where
+    they go on behind `head`. Raises schema_mismatch where it is none."""
+    begun = head[max(0, head.find(header)) :].splitlines(keepends=True)
     try:
-        return next(CellForm(separator).read(lines), [])
-    except csv.Error:
+        return next(CellForm(separator).read(begun), [])
+    except csv.Error as error:
+        if len(head) < HEAD:
+            raise _unreadable(Row(lines.name, lines.number, {}), error) from error
         return []
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from app.uploads.intake.labels.pairs import is_pairs
+from app.uploads.intake.labels.pairs import is_pairs, parted
 from app.uploads.intake.labels.rules import GLUED, MARK, SPACED, is_fasttext, is_tailed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
@@ -30,7 +30,8 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     """
     head = file.read(HEAD)
     file.seek(0)
-    if is_pairs(head) and not (is_fasttext(head) or is_tailed(head)):
+    whole = head if len(head) < HEAD else head.rpartition(b"\n")[0]
+    if (is_pairs(head) or parted(whole)) and not (is_fasttext(head) or is_tailed(head)):
         yield from delimited.rows(file, table)
         return
     lines = ((number, line.strip()) for number, line in numbered(file, table))

@@ -36,8 +36,15 @@ class AssumedColumns:
 
     @property
     def by_field(self) -> dict[str, str]:
-        """By the form's field, the one column that all tables were read by."""
-        return {f"{role}_column": name for role, name in self.by_role.items()}
+        """By the form's field, the one column that all tables were read by, and that their first
+        rows are examples."""
+        columns = {f"{role}_column": name for role, name in self.by_role.items()}
+        return columns | ({"header": self.header} if self.header else {})
+
+    @property
+    def header(self) -> Header | None:
+        """`none` where a table's first row was taken for an example."""
+        return "none" if "header" in self.found else None
 
     @property
     def by_role(self) -> dict[str, str]:
@@ -98,6 +105,7 @@ class TableFile:
         """A file as the upload's `options` say that tables are to be read, and as those before it
         in the upload were."""
         before = {**assumed.by_role, **options.former.columns}
+        header = options.former.header or assumed.header
         return cls(
             path=path,
             kind=kind,
@@ -108,7 +116,7 @@ class TableFile:
             columns=options.columns,
             marks=options.marks,
             header=options.header,
-            former=replace(options.former, columns=before),
+            former=replace(options.former, columns=before, header=header),
             assume=assumed.note,
             encoding=options.encoding,
             rules=options.rules,

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from app.uploads.intake.labels.pairs import Sample, cells, pair, reads, repeats
+from app.uploads.intake.labels.pairs import (
+    LabelledTexts,
+    Sample,
+    cells,
+    pair,
+    reads,
+    repeats,
+    stands_out,
+)
 from app.uploads.intake.tables.roles.names import FURTHER, READ_ANYWAY, USUAL, folded
 from app.uploads.intake.tables.source import TableFile
 
@@ -27,25 +35,34 @@ def numbers(count: int) -> list[str]:
 def seen(table: TableFile, names: Sequence[str], sample: Sample) -> TableFile | None:
     """The table as one without names, where the row `names` in their place is an example like those
     below it: of two columns the one has a label that comes again, the other texts, and nobody has
-    said or called either, which is told; or as it was said of the dataset's first file. None where
-    it has names, or may have.
+    said or called either, which is told; or as the dataset's first file was. None where it has
+    names, or may have.
     """
     written = [name for name in names if name]
-    if table.header or table.paths or has_names(written):
+    if table.header or table.paths:
         return None
-    if table.former.header == NONE:
-        return replace(table, header=NONE)
+    if (found := _example(table, written, sample)) is not None:
+        called = dict(zip(names, numbers(len(names)), strict=True))
+        columns = {role: called[name] for role, name in found._asdict().items()}
+        return _told(table, columns, found.label)
+    if table.former.header == NONE and not has_names(written):
+        known = table.former.columns.get("text", "")
+        place = names[int(known) - 1] if known.isdecimal() and int(known) <= len(names) else ""
+        return None if stands_out(place, sample, place) else replace(table, header=NONE)
+    return None
+
+
+def _example(table: TableFile, written: Sequence[str], sample: Sample) -> LabelledTexts | None:
+    """The two cells of the first row, where the one is a label that comes again below, whatever it
+    says, and the other a text as those below it are."""
     said = table.columns or table.marks or not table.labelled
     if said or not len(set(written)) == _PAIR == len(written):
         return None
     found = pair(written, sample)
     if found is None or found.label not in cells(sample, found.label):
         return None
-    if found.text in cells(sample, found.text):
-        return None
-    called = dict(zip(names, numbers(len(names)), strict=True))
-    columns = {role: called[name] for role, name in found._asdict().items()}
-    return _told(table, columns, found.label)
+    named = has_names([found.text]) or stands_out(found.text, sample, found.text)
+    return None if named or found.text in cells(sample, found.text) else found
 
 
 def has_names(cells: Sequence[str]) -> bool:
@@ -73,4 +90,5 @@ def _told(table: TableFile, columns: Mapping[str, str], label: str) -> TableFile
         f"{label[:40]!r} comes again below; column {columns['label']} is read as the label, column "
         f"{columns['text']} as the text (header=names says otherwise)",
     )
+    table.assume({**columns, "header": NONE})
     return replace(table, header=NONE, columns=columns)

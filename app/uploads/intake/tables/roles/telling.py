@@ -59,9 +59,9 @@ def hint(missing: Sequence[str], places: Mapping[str, str]) -> str:
         return "; it names pictures: send a zip of it and them"
     said = [f"{role}_column" for role in missing if role != "path"]
     told = "says which it is" if len(said) == 1 else "say which they are"
-    if "text" in missing:
+    if said and "path" not in missing:
         told += " (the first row is read as the columns' names; with header=none it is an example,"
-        told += " and the columns are called 1, 2, 3)"
+        told += " and the columns are called by their numbers, from 1)"
     return f"; {' and '.join(said)} {told}" if said else ""
 
 

@@ -78,6 +78,91 @@ def test_splits_are_files_of_an_archive(take: Take) -> None:
     assert [one.split for one in built.examples] == ["train"] * 12 + ["test"] * 6
 
 
+@pytest.mark.parametrize("word", ["question", "sentiment", "category"])
+def test_a_label_may_be_called_as_columns_are(take: Take, word: str) -> None:
+    built = take(lines(";").replace(b"lost", word.encode()), "train.csv")
+    assert {one.label for one in built.examples} == {word, "rate"}
+    assert len(built.examples) == len(TEXTS)
+
+
+@pytest.mark.parametrize("name", ["mail.csv", "mail.txt", "mail.tsv"])
+@pytest.mark.parametrize("text", ["Mitteilung", "Review", "评论"])
+def test_a_word_above_texts_may_be_a_name(refused: Refused, name: str, text: str) -> None:
+    mark = "\t" if name.endswith("tsv") else ";"
+    message = refused(f"{text}{mark}lost\n".encode() + lines(mark), name).message
+    assert "label_column" in message
+    assert "with header=none it is an example" in message
+
+
+def test_a_word_among_words_is_a_text(take: Take) -> None:
+    words = "apple kale banana leek cherry chard grape beet melon turnip plum carrot".split()
+    said = [f"so sweet and so very round, the {word}" for word in words]
+    rows = [f"{text};{LABELS[at % 2]}" for at, text in enumerate([*words, *said])]
+    assert len(take("\n".join(rows).encode(), "food.csv").examples) == len(rows)
+
+
+MARKED = (
+    lines("\t", label_first=True)
+    .replace(b"number 3", b'"number 3')
+    .replace(b"\twhat the card, number 5", b'\t"what the card, number 5')
+)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tsv", "SMSSpamCollection"])
+def test_a_mark_of_a_text_s_own_hides_no_table(take: Take, name: str) -> None:
+    assert len(take(MARKED, name).examples) == len(TEXTS)
+
+
+def test_a_line_too_many_is_told(refused: Refused) -> None:
+    error = refused(lines(";") + b"one;two;three\n" + lines(";"), "a.txt")
+    assert "it has 3 cells" in error.message
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lines(";").splitlines(keepends=True)[0].replace(b"number", b"kind"),
+        b"no such word;new\nand another;newer\n",
+        b'"so he said;lost\nand so on;rate\n',
+    ],
+)
+@pytest.mark.parametrize("names", [("train.csv", "test.csv"), ("train.txt", "test.txt")])
+def test_few_rows_are_read_as_the_table_beside_them(
+    take: Take, names: tuple[str, str], held: bytes
+) -> None:
+    data = zipped(dict(zip(names, (lines(";"), held), strict=True)))
+    built = take(data, "a.zip")
+    if b'"' in held:
+        assert "left out: test" in built.problems[-1].message
+        assert "row 1: a quotation mark" in built.problems[-1].message
+        return
+    assert sum(one.split == "test" for one in built.examples) == held.count(b"\n")
+
+
+def test_lines_beside_a_table_are_not_passed_over(take: Take) -> None:
+    odd = b"".join(lines("\t").replace(b"number", b"kind").splitlines(keepends=True)[:3])
+    built = take(zipped({"a.txt": MARKED, "b.txt": odd}), "a.zip")
+    assert len(built.examples) == len(TEXTS) + 3
+
+
+def test_what_is_added_is_read_as_the_first_file_was(take: Take) -> None:
+    first = take(lines(";"), "train.csv")
+    assert dict(first.assumed) == {"header": "none", "text_column": "1", "label_column": "2"}
+    former = FormerReading(columns={"text": "1", "label": "2"}, header="none")
+    options = IntakeOptions(former=former, minimum_classes=1)
+    assert told(take(b"my card is gone;gone\n", "b.csv", options=options)) == [
+        ("my card is gone", "gone")
+    ]
+    assert len(take(lines(";", label_first=True), "c.csv", options=options).examples) == 12
+
+
+def test_other_names_are_no_example_of_what_is_added(refused: Refused) -> None:
+    former = FormerReading(columns={"text": "1", "label": "2"}, header="none")
+    options = IntakeOptions(former=former, minimum_classes=1)
+    data = b"satz;klasse\nmy card is gone;gone\nit is not here;gone\n"
+    assert "header=none" in refused(data, "b.csv", options=options).message
+
+
 @pytest.mark.parametrize(
     "header",
     [

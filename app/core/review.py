@@ -193,8 +193,8 @@ def collisions(labels: Iterable[str]) -> list[Problem]:
             code="label_collision",
             message="these labels differ only in case, spaces, `_`, `-`, accents' form, a mark at "
             "the end, characters that cannot be seen or look alike, how a number is written or "
-            "what a tool made of them (`&amp;`, tags, quotation marks, another encoding), and are "
-            "different classes: " + _listed(labels),
+            "what a tool made of them (`&amp;`, `%20`, tags, quotation marks, another encoding), "
+            "and are different classes: " + _listed(labels),
         )
         for _, labels in sorted(same_looks.items())
         if len(labels) > 1

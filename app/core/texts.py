@@ -85,7 +85,7 @@ def identity(data: bytes) -> str | None:
 
 def squeezed(text: str) -> str:
     """The same for names that differ only in case, blanks, composition or what cannot be seen."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("i\u0307", "i")
     return "".join(_HIDDEN.sub(_in_emoji, unicodedata.normalize("NFKC", folded)).split())
 
 
@@ -114,14 +114,46 @@ def alike(label: str) -> str:
 
 
 def unescaped(label: str) -> str:
-    """What a label said before a tool wrote it otherwise: character references, tags and quotation
-    marks around it, UTF-8 read as an encoding of one byte a character, and letters of Arabic script
-    that one keyboard has in another's place.
+    """What a label said before tools wrote it otherwise: escapes of characters and bytes, tags and
+    quotation marks around it, fastText's mark, UTF-8 read as an encoding of one byte a character,
+    typographic marks, other scripts' digits, and letters of Arabic script in another's place.
     """
-    text = _TAG.sub("", html.unescape(_decoded(label))).strip()
-    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+    for _ in range(_TOOLS):
+        before, label = label, _unmade(label)
+        if label == before:
+            break
+    return "".join(map(_digit, label.translate(_TYPED)))
+
+
+_TOOLS = 6
+"""So many may have written a label one after the other."""
+
+
+def _unmade(label: str) -> str:
+    """The label before the last tool; itself where nothing would be left, or none is known."""
+    text = _CODE.sub(_of_code, _BYTES.sub(_of_bytes, label.removeprefix("__label__")))
+    text = _BACKSLASHED.sub(r"\1", _PLUS.sub(" ", text))
+    text = _TAG.sub("", html.unescape(_decoded(text))).strip()
+    if found := _PRINTED.fullmatch(text):
+        text = found[1]
+    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
         text = text[1:-1].strip()
-    return text.translate(_ARABIC) or label
+    return text or label
+
+
+def _of_code(escape: re.Match[str]) -> str:
+    return chr(int(escape[1] or escape[2], 16))
+
+
+def _of_bytes(escape: re.Match[str]) -> str:
+    """What bytes written as hexadecimal digits say in UTF-8; as they stand where they are none."""
+    with suppress(UnicodeError):
+        return bytes.fromhex(_LEADS.sub("", escape[0])).decode()
+    return escape[0]
+
+
+def _digit(mark: str) -> str:
+    return mark if mark.isascii() or not mark.isdecimal() else str(unicodedata.decimal(mark))
 
 
 def _decoded(label: str) -> str:
@@ -148,11 +180,23 @@ def _joint(mark: re.Match[str]) -> str:
 
 _TAG = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
-_ARABIC = str.maketrans(
+_CODE = re.compile(r"\\u(?!d[89a-f])([0-9a-f]{4})|_x(?!d[89a-f])([0-9a-f]{4})_", re.IGNORECASE)
+"""A character as JSON escapes it, and as workbooks do."""
+_BYTES = re.compile(r"(?:%[0-9a-f]{2})+|(?:\\x[0-9a-f]{2})+|(?:=[89a-f][0-9a-f])+", re.IGNORECASE)
+_LEADS = re.compile(r"%|\\x|=")
+"""Bytes as addresses, Python and mails escape them."""
+_PLUS = re.compile(r"(?<=[^\W\d_]{2})\+(?=[^\W\d_]{2})")
+"""A blank as a form's fields have it, between two words: `C++` and `A+` say something."""
+_BACKSLASHED = re.compile(r"\\([\"'/])")
+_PRINTED = re.compile(r"b((['\"]).+\2)")
+"""Bytes as Python prints them."""
+_TYPED = str.maketrans(
+    "\u2018\u2019\u201a\u201b\u02bc\u02bb\u2032\u00b4`\u201c\u201d\u201e\u201f\u2033\ufffd"
     "\u0622\u0623\u0625\u0671\u0649\u06cc\u06a9\u06c1",
-    "\u0627\u0627\u0627\u0627\u064a\u064a\u0643\u0647",
+    "'''''''''\"\"\"\"\"?\u0627\u0627\u0627\u0627\u064a\u064a\u0643\u0647",
 )
-"""Alef with what stands on it, and the yeh, kaf and heh of Persian and Urdu."""
+"""Apostrophes and quotation marks as phones and word processors set them, what stands for a letter
+that was lost; alef with what stands on it, and the yeh, kaf and heh of Persian and Urdu."""
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 _SIGN = re.compile(r"(?<![^\s(\[,;:])-(?=[0-9.])")
 _JOINTS = re.compile(r"[_-]+")

@@ -177,6 +177,13 @@ def test_one_truth_in_several_ways_is_told(labels: list[str], told: list[str]) -
             ["it's", "it&#39;s"],
         ),
         *(["\u0625\u064a\u062c\u0627\u0628\u064a", "\u0627\u064a\u062c\u0627\u0628\u064a"],),
+        *(["it's", "it\u2019s", "it\u02bcs", "it\u00b4s"], ["\u0130yi", "iyi", "I\u0307Y\u0130"]),
+        *(["Home & Garden", "Home &amp;amp; Garden", "Home &amp;amp;amp; Garden"],),
+        *(["caf\u00e9", "caf\u00c3\u0192\u00c2\u00a9"], ["caf\u00e9", r"caf\u00e9", "caf_x00E9_"]),
+        *(["Home Garden", "Home%20Garden", "Home+Garden", "Home%2520Garden"],),
+        *(["caf\u00e9", "caf%C3%A9", r"caf\xc3\xa9", "caf=C3=A9", r"b'caf\xc3\xa9'"],),
+        *(["ok", r"\"ok\"", "__label__ok", "b'ok'", '"__label__ok"', "&quot;ok&quot;"],),
+        *(["na\ufffdve", "na?ve"], ["class \u0661", "class 1", "class \u0967"], ["\u0661", "1"]),
     ],
 )
 def test_labels_that_a_tool_wrote_otherwise_are_told(labels: list[str]) -> None:
@@ -194,6 +201,9 @@ def test_labels_that_a_tool_wrote_otherwise_are_told(labels: list[str]) -> None:
             ["\u00c3", "\u00a9"],
         ),
         *(["q&a", "qa"], ["caf\u00e9", "cafe"]),
+        *(["C", "C++", "C#", "C+"], ["A", "A+"], ["it's", "its"], ["k\u0131l", "kil"], ["b", "b'"]),
+        *(["50%", "50%20 off", "50"], ["a+b", "ab"], ["x=ab", "xab"], ["\\", "/"], ["%", "%%"]),
+        *(["class \u0661", "class 2"], ["10", "1"], ["%ff", "\u00ff"]),
     ],
 )
 def test_labels_that_say_something_else_are_not(labels: list[str]) -> None:

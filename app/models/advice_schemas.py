@@ -83,7 +83,9 @@ class Advice(BaseModel):
     near_copies: dict[str, Any] | None = Field(
         None,
         description="Training examples much like another of their class outside their group, "
-        "which make the figures too hopeful: `count`, `of` how many, `pairs`, `message`.",
+        "which make the figures too hopeful: `count`, `of` how many, `pairs`, `message`; "
+        "`contradicting`: how many (`count`) of the `errors` out of fold are near copies under "
+        "another label.",
     )
     near_duplicates: list[dict[str, Any]] = Field(
         [],

@@ -191,7 +191,9 @@ class Evaluation(BaseModel):
     how: dict[str, Any] | None = Field(
         None,
         description="Hold-out, k-fold or leave-one-out; `holds_for`: the inputs that the figures "
-        "hold for; `augmented_copies`: examples that were trained on alone.",
+        "hold for; `augmented_copies`: examples that were trained on alone; "
+        "`contradicting_copies`: how many (`count`) of the `errors` are near copies under another "
+        "label.",
     )
     estimable: bool | None = None
     accuracy: Interval | None = Field(

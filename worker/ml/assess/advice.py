@@ -191,13 +191,14 @@ def near_copies(evidence: Evidence) -> dict[str, Any] | None:
     n = len(cosines)
     sure = _same(evidence.copies, n) & (cosines > -1)
     near = sure | (cosines >= copies.ALIKE)
-    count = int(near.any(1).sum())
-    if count == 0:
+    count, contradicting = int(near.any(1).sum()), _contradicting(evidence)
+    if count == 0 and contradicting is None:
         return None
     ranked = torch.where(near, cosines + 2.0 * sure, -1.0).triu(1).flatten()
     order = ranked.topk(min(MOST, count)).indices.tolist()
     pairs = [divmod(place, n) for place in order]
     what_now = _TOGETHER if evidence.copies_together else _APART
+    wrong = "" if contradicting is None else f"{contradicting['message']}. "
     return {
         "count": count,
         "of": n,
@@ -207,8 +208,17 @@ def near_copies(evidence: Evidence) -> dict[str, Any] | None:
             if a < b and near[a, b]
         ],
         "judged_together": evidence.copies_together,
-        "message": f"{count} of {n} examples have a near copy in their class. {what_now}",
+        "contradicting": contradicting,
+        "message": f"{count} of {n} examples have a near copy in their class. {wrong}{what_now}",
     }
+
+
+def _contradicting(evidence: Evidence) -> dict[str, Any] | None:
+    """What of the errors out of fold are near copies under another label."""
+    if evidence.probabilities is None:
+        return None
+    said, labels = evidence.probabilities.argmax(1), evidence.labels.long()
+    return copies.contradicting(evidence.copies, labels, said, evidence.known)
 
 
 def _same(told: Tensor | None, count: int) -> Tensor:

@@ -192,7 +192,8 @@ def as_json(
     known = law(points, present, growth)
     if known is None:
         return None
-    by_size = {point.per_class: point for point in (*points, *([own] if own else ()))}
+    # what a fold's fit has of a class comes by several ways, of which floats differ
+    by_size = {round(point.per_class, 6): point for point in (*points, *([own] if own else ()))}
     least = present.accuracy if present else 0.0
     judged = max(point.judged for point in by_size.values())
     return {

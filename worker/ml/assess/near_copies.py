@@ -8,6 +8,7 @@ linked are one group for judging.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,6 +72,30 @@ def merged(copies: Tensor | None, groups: Tensor) -> Tensor:
     first: dict[int, int] = {}
     links = [(row, first.setdefault(number, row)) for row, number in enumerate(copies.tolist())]
     return _numbered(groups.tolist(), links)
+
+
+def contradicting(
+    copies: Tensor | None, labels: Tensor, said: Tensor, judged: Tensor
+) -> dict[str, Any] | None:
+    """How many of the `judged` [n] that were not `said` to have their label have a near copy under
+    another one: what is right of the one is wrong of the other. None where none have.
+    """
+    if copies is None:
+        return None
+    number = torch.unique(copies, return_inverse=True)[1]
+    lowest = labels.new_zeros(len(labels)).scatter_reduce(
+        0, number, labels, "amin", include_self=False
+    )
+    highest = labels.new_zeros(len(labels)).scatter_reduce(
+        0, number, labels, "amax", include_self=False
+    )
+    wrong = judged & (said != labels)
+    count, errors = int((wrong & (lowest < highest)[number]).sum()), int(wrong.sum())
+    if not count:
+        return None
+    of = "is a near copy" if count == 1 else "are near copies"
+    told = f"{count} of the {errors} counted as wrong {of} under another label"
+    return {"count": count, "errors": errors, "message": told}
 
 
 def joined(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor | None:

@@ -210,6 +210,7 @@ def _evaluation(judged: _Judged, answers: HeldOutAnswers | None) -> dict[str, An
     )
     if apart < 1:
         said["how"] = said["how"] | {"near_copies": "judged together"}
+    said["how"] |= _contradicting(held_out.copies, answers)
     if judged.fitted.held_out is not None:
         return with_augmented(said, judged.setting)
     return said | {"out_of_fold": _out_of_fold(judged)}
@@ -217,7 +218,7 @@ def _evaluation(judged: _Judged, answers: HeldOutAnswers | None) -> dict[str, An
 
 def _answers(judged: _Judged, head: HeadArtifact) -> HeldOutAnswers | None:
     """To the held-out examples, or out of fold; None where there are neither."""
-    held_out, canonical, folds = _held_out(judged), judged.setting.canonical, judged.setting.folds
+    held_out = _held_out(judged)
     if held_out is not None:
         rows = scoring.probabilities(
             head,
@@ -233,6 +234,11 @@ def _answers(judged: _Judged, head: HeadArtifact) -> HeldOutAnswers | None:
             probabilities=rows,
             known=torch.ones(len(held_out), dtype=torch.bool),
         )
+    return _of_folds(judged)
+
+
+def _of_folds(judged: _Judged) -> HeldOutAnswers | None:
+    canonical, folds = judged.setting.canonical, judged.setting.folds
     if judged.probabilities is None:
         return None
     rows = folds.originals
@@ -270,7 +276,16 @@ def _out_of_fold(judged: _Judged) -> dict[str, Any]:
     )
     if judged.setting.copies_together:
         said["how"] = said["how"] | {"near_copies": "judged together"}
+    if (answers := _of_folds(judged)) is not None:
+        said["how"] |= _contradicting(judged.setting.originals.copies, answers)
     return with_augmented(said, judged.setting)
+
+
+def _contradicting(copies: Tensor | None, answers: HeldOutAnswers) -> dict[str, Any]:
+    """How many of the errors have a near copy under another label, where any have."""
+    said = answers.probabilities.argmax(1)
+    told = near_copies.contradicting(copies, answers.labels, said, answers.known)
+    return {} if told is None else {"contradicting_copies": told}
 
 
 def with_augmented(said: dict[str, Any], setting: Setting) -> dict[str, Any]:

@@ -46,6 +46,30 @@ def test_copies_do_not_narrow_the_interval(method: str) -> None:
     assert "near_copies" not in once["how"]
 
 
+def test_what_of_the_errors_are_copies_under_another_label_is_told() -> None:
+    support, other = clouds([12, 12], seed=1), clouds([8, 8], seed=2)
+    assert "contradicting_copies" not in fit.fit(task(support, validation=other)).evaluation["how"]
+    found = fit.fit(task(contradicted(support), validation=contradicted(other)))
+    for said, count in (
+        (found.evaluation["how"]["contradicting_copies"], 4),
+        (found.evaluation["out_of_fold"]["how"]["contradicting_copies"], 4),
+        (found.advice["near_copies"]["contradicting"], 4),
+    ):
+        assert count <= said["count"] <= said["errors"]
+        told = f"{said['count']} of the {said['errors']} counted as wrong are near copies under"
+        assert said["message"].startswith(told)
+
+
+def contradicted(support: Support) -> Support:
+    """With its first four once more, under the other label."""
+    again = support.take(torch.arange(4))
+    rows = torch.cat([torch.arange(len(support)), torch.arange(4)])
+    made = support.take(rows)
+    labels = torch.cat([support.labels, 1 - again.labels])
+    ids = [f"{one} {place}" for place, one in enumerate(made.ids)]
+    return replace(made, labels=labels, groups=torch.arange(len(rows)), ids=ids, copies=rows)
+
+
 def test_copies_do_not_narrow_the_intervals_of_several_labels() -> None:
     support, other = marked(drawn(40), noise=2.0), marked(drawn(24, seed=9), seed=3, noise=2.0)
     once = fit.fit(task(support, validation=other)).evaluation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,6 +66,13 @@ class TestForecast:
 
 
 class TestOwnPoint:
+    def test_that_comes_by_another_way_to_the_same_size_is_one_with_it(self) -> None:
+        points = [Point(per_class=m, accuracy=0.8, judged=50) for m in (4, 15.2)]
+        found = learning_curve.as_json(points, 19, replace(points[1], per_class=19 * 0.8))
+        assert 19 * 0.8 != 15.2
+        assert found is not None
+        assert [round(one["per_class"], 9) for one in found["points"]] == [4, 15.2]  # type: ignore[attr-defined]
+
     simpler = (
         Point(per_class=1, accuracy=0.5, judged=100),
         Point(per_class=2, accuracy=0.6, judged=100),

@@ -76,3 +76,21 @@ def test_copies_go_where_their_original_goes() -> None:
     every = torch.tensor([4, 5, 6, 6, 5, 4])
     assert near_copies.followed(groups, together, every).tolist() == [0, 0, 1, 1, 0, 0]
     assert near_copies.followed(groups, together, groups) is together
+
+
+def test_errors_with_a_near_copy_under_another_label_are_counted() -> None:
+    copies = torch.tensor([4, 4, 5, 5, 6, 7, 4])
+    labels, said = torch.tensor([0, 1, 1, 1, 0, 1, 0]), torch.tensor([1, 1, 0, 1, 1, 0, 1])
+    judged = torch.tensor([True] * 5 + [False, True])
+    assert near_copies.contradicting(copies, labels, said, judged) == {
+        "count": 2,
+        "errors": 4,
+        "message": "2 of the 4 counted as wrong are near copies under another label",
+    }
+    judged[6] = False
+    one = near_copies.contradicting(copies, labels, said, judged)
+    assert one is not None
+    assert one["message"].startswith("1 of the 3 counted as wrong is a near copy under")
+    assert near_copies.contradicting(copies, labels, labels, judged) is None
+    assert near_copies.contradicting(torch.arange(7), labels, said, judged) is None
+    assert near_copies.contradicting(None, labels, said, judged) is None

@@ -60,7 +60,7 @@ def conclude(session: Session, claim: Claim, error: Exception, *, alone: bool = 
         _miss(session, claim, lost)
     elif isinstance(error, ChildCrashedError):
         crashed(session, claim, str(error), blames_inputs=not isinstance(error, EngineCrashedError))
-    elif isinstance(error, HeadstartError) and _passes(claim, error, alone=alone):
+    elif isinstance(error, HeadstartError) and _passes(session, claim, error, alone=alone):
         _postpone(session, claim, error)
     elif isinstance(error, HeadstartError):
         kind_of(claim).on_failure(session, claim, error)
@@ -68,13 +68,14 @@ def conclude(session: Session, claim: Claim, error: Exception, *, alone: bool = 
         _erred(session, claim)
 
 
-def _passes(claim: Claim, error: HeadstartError, *, alone: bool) -> bool:
+def _passes(session: Session, claim: Claim, error: HeadstartError, *, alone: bool) -> bool:
     """Whether it may go better later, or elsewhere."""
     times = int((claim.error or {}).get("times", 0))
     if error.code in _KNOWN_ELSEWHERE:
         return not alone and times < _TRIES_ELSEWHERE
     if error.code == "storage_full":
-        return kind_of(claim).waits_for_room and times < _TRIES_FOR_ROOM
+        waits = times < _TRIES_FOR_ROOM
+        return waits and kind_of(claim).waits_for_room(session, claim, error)
     return error.code in _TRANSIENT
 
 

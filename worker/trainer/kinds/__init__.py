@@ -23,8 +23,12 @@ def _nobody_to_tell(_session: Session, _claim: Claim, _why: str, *, quiet: bool)
     """An export does not say that it waits again."""
 
 
-def _no_way_on(_session: Session, _claim: Claim, _why: str) -> bool:
+def _no_way_on(_session: Session, _claim: Claim, _why: object) -> bool:
     return False
+
+
+def _always(_session: Session, _claim: Claim, _why: object) -> bool:
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,8 @@ class Kind:
     True where that has already decided how to go on.
     `on_failure(session, claim, error)` ends the work for good, and all that cannot go on without.
     `given_up` is the error's code after too many unexpected ones.
-    `waits_for_room`: a full disk is waited for, as what is away is: hours of answers would be lost.
+    `waits_for_room(session, claim, error)`: whether a full disk is waited for, as what is away is:
+    hours of answers would be lost, or an upload.
     """
 
     run: Callable[[Attempt], None]
@@ -49,12 +54,16 @@ class Kind:
     on_crash: Callable[[Session, Claim, str], bool] = _no_way_on
     on_failure: Callable[[Session, Claim, HeadstartError], None] = work.fail
     given_up: str = "internal"
-    waits_for_room: bool = False
+    waits_for_room: Callable[[Session, Claim, HeadstartError], bool] = _no_way_on
 
 
 KINDS: Mapping[str, Kind] = {
     "embed": Kind(
-        run=embed.run, makes_way=True, on_requeue=embed.say_queued, on_failure=embed.fail
+        run=embed.run,
+        makes_way=True,
+        on_requeue=embed.say_queued,
+        on_failure=embed.fail,
+        waits_for_room=embed.waits_for_room,
     ),
     "fine_tune": Kind(
         run=fine_tune.run,
@@ -70,7 +79,7 @@ KINDS: Mapping[str, Kind] = {
         begin=batch.begin,
         on_crash=batch.isolate,
         on_failure=batch.fail,
-        waits_for_room=True,
+        waits_for_room=_always,
     ),
     "drift": Kind(run=drift.run, makes_way=True),
     "export": Kind(run=export.run),
@@ -79,7 +88,7 @@ KINDS: Mapping[str, Kind] = {
         makes_way=True,
         begin=request_batches.begin,
         on_failure=requests.fail,
-        waits_for_room=True,
+        waits_for_room=_always,
     ),
     "promote": Kind(run=promote.run, makes_way=True, begin=promote.begin, on_failure=promote.fail),
 }

@@ -314,6 +314,24 @@ def say_queued(session: Session, claim: Claim, why: str, *, quiet: bool) -> None
             jobs.add_event(session, job.id, told, level="warn")
 
 
+def waits_for_room(session: Session, claim: Claim, error: HeadstartError) -> bool:
+    """Whether the chunk makes an accepted dataset ready, which is then kept until there is room.
+
+    The jobs that wait for it fail: whoever asked for one is told, and begins it again for little.
+    """
+    version = session.get(DatasetVersionRow, claim.version_id)
+    if version is None or claim.priority != 0 or claim.backbone != version.backbone:
+        return False
+    if version.status != "processing":
+        return False
+    work.hold(session, claim)
+    told = HeadstartError(error.code, f"its examples found no room to be embedded: {error.message}")
+    for job in _waiting_jobs(session, version.id, version.backbone):
+        work.withdraw(session, job_id=job.id, state="failed")
+        jobs.advance_job(session, job, "failed", error=told)
+    return True
+
+
 def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
     """End the chunk for good: without the pass that decides it, its version fails too."""
     work.lock_version(session, str(claim.version_id))

@@ -147,10 +147,20 @@ def _write(attempt: Attempt) -> None:
             if some
         }
         attempt.commit(lambda session: holds.take(session, [one.key for one in made.values()]))
-        for kind, file in made.items():
-            attempt.context.storage.put(file.key, folder / kind)
+        _put(attempt, made, folder)
         left = attempt.commit(lambda session: _conclude(session, attempt.claim, made))
     erasure.delete(attempt.context.storage, left)
+
+
+def _put(attempt: Attempt, made: Mapping[str, NewFile], folder: Path) -> None:
+    """Store all of the files, or none: each try would take more of a disk that is full."""
+    storage = attempt.context.storage
+    try:
+        for kind, file in made.items():
+            storage.put(file.key, folder / kind)
+    except HeadstartError:
+        erasure.delete(storage, [file.key for file in made.values()])
+        raise
 
 
 def _joined(

@@ -27,7 +27,6 @@ KIND = "requests"
 WINDOW_SECONDS = 86_400.0
 WRITE_PRIORITY = 1
 """What was answered is handed out before other batches' pieces are asked: it takes a moment."""
-_WRITE = {"step": "write"}
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _ASKING = frozenset({"validating", "in_progress"})
 
@@ -87,14 +86,21 @@ def _check_input(session: Session, file_id: str, *, organisation_id: str) -> Non
 
 def _queue(
     session: Session, row: RequestBatchRow, payload: Mapping[str, Any], *, priority: int = PRIORITY
-) -> None:
-    work.add(
+) -> WorkRow:
+    return work.add(
         session,
         KIND,
         organisation_id=row.organisation_id,
         priority=priority,
         payload={"batch": row.id, **payload},
     )
+
+
+def _queue_writing(session: Session, row: RequestBatchRow) -> None:
+    """It is as old as its batch, so that it passes pieces that are overdue, too: those are as
+    urgent as anything, and the oldest of them goes first.
+    """
+    _queue(session, row, {"step": "write"}, priority=WRITE_PRIORITY).created_at = row.created_at
 
 
 def get(session: Session, batch_id: str, *, organisation_id: str) -> RequestBatchRow:
@@ -161,7 +167,7 @@ def start(session: Session, claim: Claim, pieces: Sequence[Mapping[str, Any]], t
     row.total, row.pieces = total, len(pieces)
     if row.status == "cancelling":
         row.pieces = 0
-        _queue(session, row, _WRITE, priority=WRITE_PRIORITY)
+        _queue_writing(session, row)
         return
     _advance(session, row, "in_progress")
     for piece in pieces:
@@ -236,7 +242,7 @@ def _count_down(session: Session, row: RequestBatchRow) -> None:
     if row.pieces <= 0:
         if row.status == "in_progress":
             _advance(session, row, "finalizing")
-        _queue(session, row, _WRITE, priority=WRITE_PRIORITY)
+        _queue_writing(session, row)
 
 
 def conclude(

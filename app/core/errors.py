@@ -100,7 +100,7 @@ TITLES: Mapping[str, str] = {
     "model_corrupt": "The stored model is damaged",
     "export_unsupported": "There is no such export of this",
     "export_failed": "The export does not answer as the service does",
-    "overloaded": "Too much is queued",
+    "overloaded": "Too much is queued, or still being loaded",
     "quota_exceeded": "The organisation has as much as it may",
     "rate_limited": "The organisation asks too often",
     "deadline_exceeded": "The deadline has passed",

@@ -31,6 +31,7 @@ from app.infra.found_backbones import (
     GRAPH_SUFFIXES,
     HUB_FILE,
     gguf_header,
+    graph_header,
     hugging_face,
     left_out,
     sentences,
@@ -297,8 +298,9 @@ def require(spec: BackboneSpec, weights_dir: Path | None) -> Source:
     that is cut short, and for what is wrong with what lies beside it.
     """
     check_hub_code(spec)
+    side = None
     if weights_dir is not None and spec.name not in BACKBONES:
-        side_file(spec.name, weights_dir)
+        side = side_file(spec.name, weights_dir)
     source = find(spec.name, weights_dir)
     if source is None:
         raise _absent(spec, weights_dir)
@@ -306,6 +308,8 @@ def require(spec: BackboneSpec, weights_dir: Path | None) -> Source:
         whole.check(file)
     if (source.path / hugging_face.CONFIG).is_file():
         hugging_face.check(source.path, spec)
+    if side is not None and side.mean is None and graph_header.reads_floats(source.path):
+        raise HeadstartError("weights_invalid", graph_header.unsaid_range(spec.name))
     return source
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 MOST_FIELDS = 500_000
 """That are looked at: the largest graphs have some ten thousand operations."""
 _COLOURS = 3
+_FLOAT, _HALF = 1, 10
+"""Of `TensorProto.DataType`."""
 _Span = tuple[int, int]
 _Shape = list[int | None]
 """Lengths of axes; None where one may be any."""
@@ -27,6 +29,35 @@ def side(file: Path) -> int | None:
         return _side(file, state.st_mtime_ns, state.st_size)
     except (OSError, ValueError, struct.error):
         return None
+
+
+def unsaid_range(name: str) -> str:
+    """What is missing where a graph reads floats."""
+    return f'{name} reads floats: write {{"mean": […], "std": […]}} into {name}.json'
+
+
+def reads_floats(file: Path) -> bool:
+    """Whether an ONNX graph says that its pictures are floats, whose range nobody can guess."""
+    if file.suffix != ".onnx":
+        return False
+    try:
+        state = file.stat()
+        return _reads_floats(file, state.st_mtime_ns, state.st_size)
+    except (OSError, ValueError):
+        return False
+
+
+@lru_cache(maxsize=256)
+def _reads_floats(file: Path, _mtime: int, size: int) -> bool:
+    """Looked for once per change. Raises ValueError for what is malformed."""
+    if not size:
+        return False
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        wire = _Wire(data)
+        tensors = [one for given in _given(wire) for one in wire.along(given, (2, 1))]
+        shaped = [(wire.length(one, 1), _axes(wire, one)) for one in tensors]
+        pictures = [number for number, shape in shaped if _edges(shape) is not None]
+    return pictures[:1] in ([_FLOAT], [_HALF])
 
 
 @lru_cache(maxsize=256)
@@ -117,10 +148,21 @@ _FIXED = {1: 8, 5: 4}
 def _onnx(data: mmap.mmap) -> Iterator[_Shape]:
     """Inputs of `ModelProto.graph` that are no tensors of the file, as older versions list them."""
     wire = _Wire(data)
+    for given in _given(wire):
+        for tensor in wire.along(given, (2, 1)):
+            yield _axes(wire, tensor)
+
+
+def _given(wire: _Wire) -> Iterator[_Span]:
     kept = set(wire.texts(wire.all, 7, 5, 8))
     for given in wire.along(wire.all, (7, 11)):
         if not kept.intersection(wire.texts(given, 1)):
-            yield [wire.length(axis, 1) for axis in wire.along(given, (2, 1, 2, 1))]
+            yield given
+
+
+def _axes(wire: _Wire, tensor: _Span) -> _Shape:
+    """Of a `TypeProto.Tensor`."""
+    return [wire.length(axis, 1) for axis in wire.along(tensor, (2, 1))]
 
 
 def _frozen(data: mmap.mmap) -> Iterator[_Shape]:

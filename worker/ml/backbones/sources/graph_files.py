@@ -16,6 +16,7 @@ import numpy as np
 
 from app.core.backbones import BackboneSpec, Block
 from app.core.errors import HeadstartError
+from app.infra.found_backbones import graph_header
 from app.infra.found_backbones.side_file import SideFile
 from worker.ml.openvino_runtime import ov
 
@@ -62,8 +63,7 @@ def describe(spec: BackboneSpec, path: Path, side: SideFile) -> BackboneSpec:
     port = _pictures(spec.name, model)
     size = _size(spec.name, port, side)
     if _number(spec.name, port) in FLOATS and side.mean is None:
-        told = f'{spec.name} reads floats: write {{"mean": […], "std": […]}} into {spec.name}.json'
-        raise HeadstartError("weights_invalid", told)
+        raise HeadstartError("weights_invalid", graph_header.unsaid_range(spec.name))
     dim = _width(spec.name, _tap(spec.name, model, side.tap))
     return replace(spec, dim=dim, layout=(Block(0, "mean", 0, dim),), input_size=size)
 

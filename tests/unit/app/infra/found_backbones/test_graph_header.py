@@ -17,10 +17,12 @@ from tests.fixtures.unpacked import GRAPHS, unpack
 Axis = int | str
 
 
-def exported(file: Path, shape: list[Axis], *, older: bool = False) -> Path:
+def exported(
+    file: Path, shape: list[Axis], *, older: bool = False, number: int = TensorProto.FLOAT
+) -> Path:
     """A graph that reads so; an older one lists its tensors as inputs, too."""
     kernel = numpy_helper.from_array(np.zeros((4, 3, 7, 7), np.float32), "kernel")
-    given = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)]
+    given = [helper.make_tensor_value_info("pixels", number, shape)]
     listed = [helper.make_tensor_value_info("kernel", TensorProto.FLOAT, [4, 3, 7, 7])]
     graph = helper.make_graph(
         [helper.make_node("Conv", ["pixels", "kernel"], ["out"])], "small",
@@ -47,6 +49,24 @@ def test_of_onnx_it_is_the_inputs(
     shape: list[Axis], side: int | None, older: bool, tmp_path: Path
 ) -> None:
     assert graph_header.side(exported(tmp_path / "own.onnx", shape, older=older)) == side
+
+
+@pytest.mark.parametrize(
+    ("number", "floats"),
+    [(TensorProto.FLOAT, True), (TensorProto.FLOAT16, True), (TensorProto.UINT8, False)],
+)
+@pytest.mark.parametrize("older", [False, True])
+def test_a_graph_that_reads_floats_is_not_available_before_their_range_is_said(
+    number: int, floats: bool, older: bool, tmp_path: Path
+) -> None:
+    exported(tmp_path / "own.onnx", ["n", 3, 96, 96], older=older, number=number)
+    found = weights.availability("own", tmp_path)
+    assert found.available is not floats
+    if floats:
+        assert found.reason == graph_header.unsaid_range("own")
+    side = '{"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
+    (tmp_path / "own.json").write_text(side, "utf-8")
+    assert weights.availability("own", tmp_path).available
 
 
 @pytest.mark.parametrize("name", GRAPHS)

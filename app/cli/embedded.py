@@ -7,7 +7,7 @@ import importlib.util
 import socket
 from pathlib import Path
 
-from app.accounts.service import create_first_key
+from app.accounts.service import create_first_key, live_keys
 from app.cli.folder import write_key
 from app.cli.options import console
 from app.cli.supervisor import Supervisor
@@ -45,11 +45,23 @@ def prepare(settings: Settings, *, first_key: bool = True) -> None:
     sessions = make_sessions(engine)
     path = settings.data_dir / "api-key"
     if first_key and not path.exists():
-        with transaction(sessions) as session:
-            _, key = create_first_key(session)
-        write_key(path, key)
+        _make_first_key(sessions, path)
     _seal(settings, sessions)
     engine.dispose()
+
+
+def _make_first_key(sessions: Sessions, path: Path) -> None:
+    """Where there are keys already, as after a restore, it is told: it opens all that they open."""
+    with transaction(sessions) as session:
+        before = len(session.scalars(live_keys("default")).all())
+        row, key = create_first_key(session)
+        made = row.id
+    write_key(path, key)
+    if before:
+        console.print(
+            f"{path} was not there: a further admin key, {made}, was made and is in it. The"
+            f" {before} that there were before open as they did; `headstart keys list` has all."
+        )
 
 
 def _seal(settings: Settings, sessions: Sessions) -> None:

@@ -63,3 +63,18 @@ def test_where_no_service_has_been_there_are_no_keys(tmp_path: Path, command: li
 def test_the_first_key_may_be_made_before_the_service_is_up(tmp_path: Path) -> None:
     assert run(tmp_path / "new", "create").startswith("hs_")
     assert len(run(tmp_path / "new", "list").splitlines()) == 1
+
+
+def test_a_further_first_key_is_told_and_the_first_of_all_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    prepare(settings)
+    prepare(settings)
+    assert "further admin key" not in capsys.readouterr().err
+    (tmp_path / "api-key").unlink()
+    prepare(settings)
+    said = "".join(capsys.readouterr().err.split())
+    made = run(tmp_path, "list").splitlines()[0].split("\t")[0]
+    assert f"afurtheradminkey,{made},wasmade" in said
+    assert recognised(settings, tmp_path / "api-key")

@@ -304,7 +304,11 @@ def translate(error: DBAPIError | sqlite3.Error) -> HeadstartError:
     going back to a savepoint of it fails in turn.
     """
     if any(_is_full(one) for one in _chain(error)):
-        return HeadstartError("storage_full", "the database has no disk space left", retry_after=30)
+        why = (
+            "the database has no disk space left; deletions, too, go through once its operator has"
+            " made a few megabytes of room"
+        )
+        return HeadstartError("storage_full", why, retry_after=30)
     if is_damaged(error):
         why = "the database is damaged; set it aside and `headstart restore` a backup"
         return HeadstartError("database_unavailable", why)

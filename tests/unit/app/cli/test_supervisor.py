@@ -25,10 +25,11 @@ SIGNALS = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
 
 
 CAUGHT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from app.cli.supervisor import Supervisor, leave_on_signals
 from app.infra.settings import Settings
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup` has them ignore
 supervisor = Supervisor(Settings(data_dir=Path(sys.argv[1])), "127.0.0.1", 1)
 leave_on_signals()
 try:

@@ -26,9 +26,9 @@ function Notes({ hook }) {
   return hook.notes.map((/** @type {string} */ one) => html`<${Note} kind="miss" icon="info" key=${one}>${one}</${Note}>`);
 }
 
-/** @param {{hook: any}} props */
-function Runs({ hook }) {
-  const { data, error, again } = useLoad(() => get(`v1/hooks/${hook.id}/runs`, { limit: 10 }), [hook.id]);
+/** Its last runs, asked for anew when it was `begun` once more. @param {{hook: any, begun: number}} props */
+function Runs({ hook, begun }) {
+  const { data, error, again } = useLoad(() => get(`v1/hooks/${hook.id}/runs`, { limit: 10 }), [hook.id, begun]);
   useEvery(again, data?.data.some((/** @type {any} */ one) => ["waiting", "running"].includes(one.status)) ? 2 : 30);
   if (!data) return html`<${Failed} error=${error} />`;
   if (!data.data.length) return html`<p class="muted dense">It has not run yet.</p>`;
@@ -88,11 +88,12 @@ export default function Hooks({ id }) {
   const [refused, fail] = useState(/** @type {any} */ (null));
   useEvery(again, 15);
   const done = () => { fail(null); again(); };
-  const run = (/** @type {any} */ hook) => send("POST", `v1/hooks/${hook.id}/trigger`).then(done, fail);
+  const [begun, begin] = useState(0);
+  const run = (/** @type {any} */ hook) => send("POST", `v1/hooks/${hook.id}/trigger`).then(() => { begin(begun + 1); done(); }, fail);
   const turn = (/** @type {any} */ hook) => send("PATCH", `v1/hooks/${hook.id}`, { enabled: !hook.enabled }).then(done, fail);
   return html`<${Head} title=${id ? shown[0]?.name ?? "Hook" : "Hooks"} crumbs=${id ? [["Hooks", "#/hooks"]] : undefined} sub=${html`<span>what retrains by itself</span>`} acts=${html`<a class="btn" href="#/webhooks">Webhooks</a><${Button} kind="primary" why=${data?.datasets.length ? "" : "First upload a dataset"} onClick=${() => make(true)}>New hook</${Button}>`} /><${Failed} error=${error} again=${again} /><${Failed} error=${refused} />${!data && !error && html`<${Loading} />`}
     ${data && (shown.length ? shown.map((hook) => html`<div class="panel" style=${{ marginTop: "20px" }} key=${hook.id}><div class="row" style=${{ flexWrap: "wrap" }}><h2 class="grow" style=${{ overflowWrap: "anywhere" }}><a href=${`#/hooks/${hook.id}`}>${hook.name}</a> ${!hook.enabled && html`<span class="chip">off</span>`}</h2>${hook.triggers.some((/** @type {any} */ one) => one.type === "inbound") && html`<${Button} kind="small" onClick=${() => run(hook)}>Run now</${Button}>`}<${Button} kind="small" onClick=${() => turn(hook)}>${hook.enabled ? "Switch off" : "Switch on"}</${Button}><${Button} kind="small bare" onClick=${() => drop(hook)}>Delete…</${Button}></div>
-      <p class="muted dense" style=${{ margin: "6px 0 14px" }}>Retrains <a href=${`#/datasets/${hook.dataset}`}>${data.datasets.find((one) => one.id === hook.dataset)?.name ?? "a deleted dataset"}</a> for <a href=${`#/aliases/${part(hook.alias)}`}>${hook.alias}</a> on ${hook.triggers.map(saying).join(", or ")}.${hook.next_due ? ` Next: ${new Date(hook.next_due * 1000).toLocaleString("en-GB")}.` : ""}</p><${Notes} hook=${hook} /><${Runs} hook=${hook} /></div>`) : id ? html`<p class="empty">There is no such hook.</p>` : html`<p class="empty">None yet. A hook retrains when labels were mended, by the clock, or when another program calls it; and it never lets a worse model answer.</p>`)}
+      <p class="muted dense" style=${{ margin: "6px 0 14px" }}>Retrains <a href=${`#/datasets/${hook.dataset}`}>${data.datasets.find((one) => one.id === hook.dataset)?.name ?? "a deleted dataset"}</a> for <a href=${`#/aliases/${part(hook.alias)}`}>${hook.alias}</a> on ${hook.triggers.map(saying).join(", or ")}.${hook.next_due ? ` Next: ${new Date(hook.next_due * 1000).toLocaleString("en-GB")}.` : ""}</p><${Notes} hook=${hook} /><${Runs} hook=${hook} begun=${begun} /></div>`) : id ? html`<p class="empty">There is no such hook.</p>` : html`<p class="empty">None yet. A hook retrains when labels were mended, by the clock, or when another program calls it; and it never lets a worse model answer.</p>`)}
     <div class="folds"><${Same} curl=${curl("v1/hooks")} python=${python('for hook in client.get("v1/hooks").json()["data"]:\n    print(hook["name"], hook["enabled"])')} /></div>
     ${making && html`<${NewHook} datasets=${data?.datasets ?? []} aliases=${data?.aliases ?? []} onClose=${() => make(false)} onDone=${again} />`}
     ${gone && html`<${Sure} title="Delete the hook" text=${`“${gone.name}” retrains no more. Its models stay.`} verb=${`Delete “${gone.name}”`} onClose=${() => drop(null)} act=${() => send("DELETE", `v1/hooks/${gone.id}`).then(again)} />`}`;

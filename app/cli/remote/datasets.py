@@ -54,7 +54,8 @@ def push_command(
     """Upload a folder, a zip or a table as a new dataset."""
     check_there(str(path))
     fields = fields_of(field) | ({"name": name} if name else {})
-    told = _sent(path, fields, to="/v1/datasets", check=check)
+    with connected() as client:
+        told = _sent(client, path, fields, to="/v1/datasets", check=check)
     if as_json:
         dump(told)
         return
@@ -76,8 +77,8 @@ def append(
     check_there(str(path))
     with connected() as client:
         before = dataset_of(client, dataset)
-    to = f"/v1/datasets/{before['id']}/examples"
-    told = _sent(path, fields_of(field), to=to, check=check)
+        to = f"/v1/datasets/{before['id']}/examples"
+        told = _sent(client, path, fields_of(field), to=to, check=check)
     if as_json:
         dump(told)
         return
@@ -86,8 +87,10 @@ def append(
         strong("dataset   ", told["id"], f"at version {told['version']}")
 
 
-def _sent(path: Path, fields: Mapping[str, str], *, to: str, check: bool) -> dict[str, Any]:
-    with connected() as client, bars() as progress:
+def _sent(
+    client: httpx.Client, path: Path, fields: Mapping[str, str], *, to: str, check: bool
+) -> dict[str, Any]:
+    with bars() as progress:
         if check:
             client.params = httpx.QueryParams({"validate_only": "true"})
         return dict(push(client, path, fields=fields, progress=progress, to=to))

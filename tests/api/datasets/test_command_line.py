@@ -12,6 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from app.cli.commands import cli
+from app.cli.remote import connection
 from app.core.errors import HeadstartError
 from tests.api.jobs.test_jobs import create, dataset
 from tests.api.service import Service
@@ -48,6 +49,23 @@ def pushed(run: Run, tmp_path: Path, *, name: str = "cells") -> str:
     told = run("datasets", "push", laid(tmp_path / name, folders({"a": 3, "b": 2})), "--json")
     assert told.exit_code == 0, told.output
     return str(json.loads(told.stdout)["id"])
+
+
+def test_a_command_looks_for_one_service(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be one that is started for it."""
+    pushed(run, tmp_path)
+    looked: list[str] = []
+
+    def silence(url: str) -> str:
+        looked.append(url)
+        return ""
+
+    monkeypatch.setattr(connection, "_silence", silence)
+    more = laid(tmp_path / "more", {"a/new.png": png(79)})
+    assert "at version 2" in run("datasets", "append", "cells", more).stdout
+    assert len(looked) == 1
 
 
 def test_the_whole_story(run: Run, tmp_path: Path, client: httpx.Client) -> None:

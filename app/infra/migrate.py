@@ -1,24 +1,30 @@
-"""Bring a database to the newest schema, from a checkout or from an installed package."""
+"""Bring a database to the newest schema, from a checkout or from an installed package.
+
+Alembic is imported by whoever migrates: to serve, its names of schemas are enough.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 import migrations
 from app.core.errors import HeadstartError
 from app.infra.postgres import PatientConnection
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_NAMED = re.compile(r"(\d{4})_\w+\.py")
 _PATIENCE = "10min"
 """How long a replica waits for another's migration, which may rewrite a large table."""
 
+_SCRIPTS = Path(migrations.__file__).parent
 log = structlog.get_logger(__name__)
 
 
@@ -29,6 +35,8 @@ def migrate(engine: Engine) -> None:
     this release start again while that one is rolled out or rolled back. Raises not_ready where it
     has taken something away.
     """
+    from alembic import command
+
     config = config_of()
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
@@ -52,13 +60,16 @@ def check_schema(connection: Connection) -> None:
 
 @cache
 def head() -> str:
-    """The newest schema's name that this release has: four digits."""
-    return str(ScriptDirectory.from_config(config_of()).get_current_head())
+    """The newest schema's name that this release has: four digits, which its file begins with."""
+    names = (_NAMED.fullmatch(path.name) for path in (_SCRIPTS / "versions").iterdir())
+    return max(name[1] for name in names if name is not None)
 
 
 def current(connection: Connection) -> str | None:
     """The name of the schema that the database has; None where it is empty."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def is_later(revision: str | None) -> bool:
@@ -78,8 +89,10 @@ def is_later(revision: str | None) -> bool:
 
 def config_of() -> Config:
     """Alembic's own configuration of these migrations."""
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("script_location", str(_SCRIPTS))
     return config
 
 

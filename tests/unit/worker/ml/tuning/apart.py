@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,10 @@ MIXED = frozenset(
 )
 """What takes tensors of both: copies, and indices that lie on the CPU."""
 Errors = dict[str, float]
+
+
+class KilledError(Exception):
+    """The worker dies."""
 
 
 class ApartTensor(Tensor):
@@ -128,7 +132,7 @@ def apart() -> Iterator[torch.device]:
 
 
 def tuned_pictures(depth: Depth, device: torch.device) -> Tensor:
-    """Out-of-fold logits, after a state was kept and gone on from."""
+    """Out-of-fold logits; there of a training that was killed and has gone on."""
     support = seen(12)
     rows = PictureRows(
         [support.features[mapped(view, depth)] for view in TUNED_VIEWS],
@@ -168,14 +172,20 @@ def _tuned(
     )
     states: list[Mapping[str, Tensor]] = []
 
+    def keep(state: Mapping[str, Tensor]) -> None:
+        states.append(state)
+        if device != CPU and len(states) == 2:
+            raise KilledError
+
     def train(kept: Mapping[str, Tensor] | None) -> Tensor:
         made = CrossTuning(
-            suffix, rows, folds, plan, report=lambda _event: None, keep=states.append, kept=kept
+            suffix, rows, folds, plan, report=lambda _event: None, keep=keep, kept=kept
         )
         return made.run().out_of_fold[1.0]
 
-    train(None)
-    return train(states[1])
+    with suppress(KilledError):
+        return train(None)
+    return train(states[-1])
 
 
 def embedded(name: str, inputs: Any, device: str) -> NDArray[np.float32]:

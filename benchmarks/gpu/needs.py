@@ -19,8 +19,8 @@ ENTRIES = (
     "app.main", "app.cli.embedded", "worker.predictor.process", "worker.tensors.handler",
     "worker.trainer.loop", "worker.ml.engines.torch_engine", "benchmarks.gpu.over_http",
 )  # fmt: skip
-BY_NAME = ("uvicorn", "httptools", "uvloop", "timm")
-"""Loaded later, by their names."""
+BY_NAME = ("uvicorn", "httptools", "uvloop", "timm", "alembic.command")
+"""Loaded later, by their names or by who needs them."""
 LEFT = ("openvino", "celery", "imagecodecs", "obstore", "redis", "gguf")
 """What a GPU computes without; large, most of it."""
 _IMPORTS = "\n".join(

@@ -273,7 +273,9 @@ def test_traffic_and_the_end_of_a_log_are_one_commit(
     assert client.get(f"/v1/aliases/{ALIAS}/history").json()["data"] == before
     assert client.get(f"/v1/aliases/{ALIAS}").json()["prediction_log"] is not None
     client.patch(f"/v1/aliases/{ALIAS}", json=whole).raise_for_status()
-    assert len(client.get(f"/v1/aliases/{ALIAS}/history").json()["data"]) == len(before) + 1
+    after = client.get(f"/v1/aliases/{ALIAS}/history").json()["data"]
+    assert [one["id"] for one in after[1:]] == [one["id"] for one in before][: len(after) - 1]
+    assert after[0]["id"] not in {one["id"] for one in before}
     assert client.get(f"/v1/aliases/{ALIAS}").json()["prediction_log"] is None
 
 

@@ -38,14 +38,15 @@ def tables_among(texts: Mapping[int, str], peek: Callable[[int], bytes]) -> froz
 
 
 def _beside(near: Mapping[int, str], found: set[int], peek: Callable[[int], bytes]) -> set[int]:
-    """What lies beside such lines and is parted as they are, though too few to tell by themselves:
-    it is read, or refused by its line, but not passed over."""
+    """What lies beside such lines, is named after a split and parted as they are, though too few to
+    tell by themselves: it is read, or refused by its line. Under another name it may say what
+    labels that are numbers mean, or be prose."""
     folders = {near[at].rpartition("/")[0] for at in found if is_pairs(peek(at))}
     return {
         at
         for at, path in near.items()
         if path.rpartition("/")[0] in folders
-        and not DOCUMENTS.match(path.rpartition("/")[2])
+        and _says_split(path)
         and parted(_whole_lines(peek(at)))
     }
 

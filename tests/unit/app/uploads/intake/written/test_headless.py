@@ -139,10 +139,21 @@ def test_few_rows_are_read_as_the_table_beside_them(
     assert sum(one.split == "test" for one in built.examples) == held.count(b"\n")
 
 
-def test_lines_beside_a_table_are_not_passed_over(take: Take) -> None:
-    odd = b"".join(lines("\t").replace(b"number", b"kind").splitlines(keepends=True)[:3])
-    built = take(zipped({"a.txt": MARKED, "b.txt": odd}), "a.zip")
-    assert len(built.examples) == len(TEXTS) + 3
+@pytest.mark.parametrize(
+    ("name", "beside", "taken"),
+    [
+        ("test.txt", b"lost\tone more of them\n", 1),
+        ("b.txt", lines("\t", label_first=True).replace(b"number", b"kind"), 12),
+        ("classes.txt", b"lost\tgone for good\nrate\tof exchange\n", 0),
+        ("notes.txt", b"made in May,\tby us\nall of it,\tthat is\n", 0),
+    ],
+)
+def test_lines_beside_a_table_are_rows_where_they_say_so(
+    take: Take, name: str, beside: bytes, taken: int
+) -> None:
+    built = take(zipped({"a.txt": MARKED, name: beside}), "a.zip")
+    assert len(built.examples) == len(TEXTS) + taken
+    assert {one.label for one in built.examples} == {"lost", "rate"}
 
 
 def test_what_is_added_is_read_as_the_first_file_was(take: Take) -> None:
